@@ -1,0 +1,1 @@
+"""Usage records: formats in, usage queries out."""

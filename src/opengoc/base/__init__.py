@@ -1,0 +1,1 @@
+"""Nouns every room shares: intervals, figures, units, ids, errors. Imports nothing of the house."""

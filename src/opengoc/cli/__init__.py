@@ -1,0 +1,1 @@
+"""The command goc: one file per noun."""

@@ -1,0 +1,1 @@
+"""Entries, match, pilots: the loop that turns sites into one pool."""

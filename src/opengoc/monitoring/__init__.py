@@ -1,0 +1,1 @@
+"""Probes, status timelines, availability and reliability."""

@@ -1,0 +1,1 @@
+"""Facilities, sites, resources, services, VOs, contacts, downtimes."""

@@ -1,0 +1,1 @@
+"""The weekly production report and its renderers."""

@@ -1,0 +1,1 @@
+"""Where things are kept: facts, ledger, lake. Knows no site and no job."""

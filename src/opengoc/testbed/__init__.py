@@ -1,0 +1,1 @@
+"""A real grid on one machine: pool, sites, VOs, jobs."""
