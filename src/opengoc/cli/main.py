@@ -1,0 +1,101 @@
+"""The command ``goc``: finds the noun, opens the house, turns errors into messages and exit codes.
+
+Exit codes: 0 ok, 1 the answer is "no", 2 usage, 3 bad input, 4 temporary.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from opengoc import __version__
+from opengoc.app import House, default_home
+from opengoc.base.errors import GocError
+
+#: Noun → (module, help). A noun's module is imported only when the noun is used: ``goc --help`` stays instant.
+NOUNS = {
+    "accounting": ("opengoc.cli.accounting", "Collect usage records and answer who used what."),
+    "ar": ("opengoc.cli.ar", "Availability and reliability of sites."),
+    "config": ("opengoc.cli.config", "Check the settings."),
+    "demo": ("opengoc.cli.demo", "A real grid on this machine, from an idle job to the week's report."),
+    "downtime": ("opengoc.cli.downtime", "Announce, change and cancel downtimes."),
+    "factory": ("opengoc.cli.factory", "Send pilots to sites where VOs' jobs wait."),
+    "probe": ("opengoc.cli.probe", "Probe the grid's services."),
+    "registry": ("opengoc.cli.registry", "Sites, resources, services, VOs and contacts."),
+    "report": ("opengoc.cli.report", "The weekly production report."),
+    "serve": ("opengoc.cli.serve", "Serve the pages."),
+    "status": ("opengoc.cli.status", "The state of every service now."),
+    "testbed": ("opengoc.cli.testbed", "Bring a grid up on this machine, and down again."),
+}
+
+
+class Nouns(TyperGroup):
+    """The group ``goc``: one lazily imported sub-command a noun."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All nouns, in alphabetical order."""
+        return sorted(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        """The noun's own command; None for an unknown noun."""
+        if cmd_name not in NOUNS:
+            return None
+        module, help_text = NOUNS[cmd_name]
+        command = get_command(import_module(module).app)
+        command.name, command.short_help = cmd_name, help_text
+        return command
+
+
+app = typer.Typer(cls=Nouns, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"goc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _open(
+    ctx: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of this installation; default $GOC_HOME, else .goc", show_default=False),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every action to standard error.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """OpenGOC: the operations centre of a production grid."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    house = House(home.absolute() if home is not None else default_home())
+    ctx.obj = house
+    ctx.call_on_close(house.close)
+
+
+def run() -> None:
+    """Entry point of ``goc``: every error the house raises on purpose ends as one message and its exit code."""
+    try:
+        app()
+    except GocError as error:
+        sys.stderr.write(f"goc: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        # The reader of a pipe went away (`goc … | head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

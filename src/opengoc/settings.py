@@ -1,0 +1,145 @@
+"""Settings of one installation: ``$GOC_HOME/goc.toml``, checked whole before anything runs.
+
+Pydantic stands at this edge only; rooms are handed plain arguments, never these objects. Unknown keys are
+refused, and ``load_settings`` names every fault of the file at once. Relative paths count from the home.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+
+from opengoc.base.errors import InvalidInput
+
+SETTINGS_FILE = "goc.toml"
+
+Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(_Table):
+    """Where facts live."""
+
+    #: SQLAlchemy address; empty: SQLite in ``$GOC_HOME/goc.db``.
+    url: str = ""
+
+
+class PoolSettings(_Table):
+    """One VO pool: a central manager and the schedds whose queues hold payload jobs."""
+
+    name: Name
+    #: Address of the collector, host:port.
+    collector: str
+    schedds: tuple[str, ...] = Field(min_length=1)
+    #: Folder of the IDTOKENS that open this pool.
+    token_directory: Path
+
+
+class FactorySettings(_Table):
+    """The pilot factory: its own schedd, and the files that say where and how pilots run."""
+
+    name: Name = "factory"
+    schedd: str
+    collector: str
+    token_directory: Path
+    #: Name of the pool that the pilots join.
+    pool: Name
+    #: IDTOKEN that a pilot carries to join the pool.
+    pilot_token_file: Path
+    entries: Path = Path("entries.toml")
+    policy: Path = Path("policy.toml")
+    cycle_seconds: PositiveFloat = 30.0
+
+
+class AccountingSource(_Table):
+    """One place that usage records are read from."""
+
+    name: Name
+    kind: Literal["condor-history", "slurm-jobcomp"]
+    path: Path
+    #: What the records count: pilots at a site, or payloads of VOs.
+    records: Literal["pilot", "payload"]
+    #: Registry site of the records; payload records carry their own.
+    site: str = ""
+
+    @model_validator(mode="after")
+    def _pilots_need_a_site(self) -> AccountingSource:
+        if self.records == "pilot" and not self.site:
+            raise ValueError('needs site = "…" because pilot records do not name their site')
+        return self
+
+
+class ProbeSettings(_Table):
+    """How the services are probed."""
+
+    #: Seconds between two runs of one probe.
+    interval_seconds: PositiveFloat = 300.0
+    #: Seconds after which a running probe is ended; its result is then UNKNOWN.
+    timeout_seconds: PositiveFloat = 120.0
+    #: A/R profile of the reports.
+    profile: Name = "argo-egi"
+
+
+class MailSettings(_Table):
+    """How reports are sent."""
+
+    smtp: str = "127.0.0.1:25"
+    sender: str
+    recipients: tuple[str, ...] = ()
+
+
+class Settings(_Table):
+    """The whole file."""
+
+    name: str = "OpenGOC"
+    store: StoreSettings = StoreSettings()
+    pools: tuple[PoolSettings, ...] = ()
+    factory: FactorySettings | None = None
+    accounting: tuple[AccountingSource, ...] = ()
+    probes: ProbeSettings = ProbeSettings()
+    mail: MailSettings | None = None
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> Settings:
+        for kind, names in (
+            ("pools", [p.name for p in self.pools]),
+            ("accounting", [s.name for s in self.accounting]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind}: name {', '.join(twice)} stands twice")
+        if self.factory is not None and self.factory.pool not in [p.name for p in self.pools]:
+            raise ValueError(f"factory.pool: {self.factory.pool!r} is none of the pools")
+        return self
+
+
+def load_settings(home: Path) -> Settings:
+    """The settings of a home; the defaults where it has no file. Raises InvalidInput with every fault."""
+    path = home / SETTINGS_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(path), type(error).__name__, f"cannot be read: {error}") from error
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(str(path), "TOML", str(error)) from error
+    except ValidationError as error:
+        raise InvalidInput(str(path), f"{error.error_count()} fault(s)", _faults(error)) from error
+
+
+def _faults(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        rule = "is not a known key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{place}: {rule}" if place else rule)
+    return "; ".join(lines)
