@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opengoc.base.errors import Permanent
 from opengoc.settings import Settings, load_settings
-from opengoc.store.database import Database, open_database
-from opengoc.store.lake import Lake
+
+if TYPE_CHECKING:
+    from opengoc.store.database import Database
+    from opengoc.store.lake import Lake
 
 
 def default_home() -> Path:
@@ -38,12 +41,17 @@ class House:
     @cached_property
     def database(self) -> Database:
         """Facts and ledger, migrated to this release."""
+        # Stores are imported where they are first used: a command that needs none of them starts at once.
+        from opengoc.store.database import open_database
+
         self._require_home()
         return open_database(self.settings.store.url or f"sqlite:///{self.home / 'goc.db'}")
 
     @cached_property
     def lake(self) -> Lake:
         """High-volume records."""
+        from opengoc.store.lake import Lake
+
         self._require_home()
         return Lake(self.home / "lake")
 

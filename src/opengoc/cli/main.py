@@ -12,16 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command
+from typer.main import get_command as typer_command
 
 from opengoc import __version__
 from opengoc.app import House, default_home
 from opengoc.base.errors import GocError
 
-#: Noun → (module, help). A noun's module is imported only when the noun is used: ``goc --help`` stays instant.
+#: Noun → (module, help). A noun's module is imported only when it is used: ``goc --help`` stays instant.
 NOUNS = {
     "accounting": ("opengoc.cli.accounting", "Collect usage records and answer who used what."),
     "ar": ("opengoc.cli.ar", "Availability and reliability of sites."),
@@ -41,16 +40,16 @@ NOUNS = {
 class Nouns(TyperGroup):
     """The group ``goc``: one lazily imported sub-command a noun."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """All nouns, in alphabetical order."""
         return sorted(NOUNS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """The noun's own command; None for an unknown noun."""
         if cmd_name not in NOUNS:
             return None
         module, help_text = NOUNS[cmd_name]
-        command = get_command(import_module(module).app)
+        command = typer_command(import_module(module).app)
         command.name, command.short_help = cmd_name, help_text
         return command
 
@@ -89,7 +88,7 @@ def _open(
 
 
 def run() -> None:
-    """Entry point of ``goc``: every error the house raises on purpose ends as one message and its exit code."""
+    """Entry point of ``goc``: an error raised on purpose ends as one message and its exit code."""
     try:
         app()
     except GocError as error:

@@ -64,7 +64,7 @@ def _jsonable(value: object) -> object:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = ""
 ) -> Table | str:
-    """A table for people; ``empty`` instead of a table without rows. Columns that end in ``#`` are numbers."""
+    """A table for people; ``empty`` instead of one without rows. Columns that end in ``#`` are numbers."""
     rows = list(rows)
     if not rows and empty:
         return empty
