@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command as typer_command
 
 from opengoc import __version__
@@ -40,17 +40,29 @@ NOUNS = {
 class Nouns(TyperGroup):
     """The group ``goc``: one lazily imported sub-command a noun."""
 
+    _listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """All nouns, in alphabetical order."""
         return sorted(NOUNS)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Help that names the nouns without importing any."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """The noun's own command; None for an unknown noun."""
         if cmd_name not in NOUNS:
             return None
         module, help_text = NOUNS[cmd_name]
+        if self._listing:
+            return TyperCommand(cmd_name, help=help_text)
         command = typer_command(import_module(module).app)
-        command.name, command.short_help = cmd_name, help_text
+        command.name = cmd_name
         return command
 
 
