@@ -1,0 +1,58 @@
+# Two commands do all set-up themselves: `make demo` and `make test`. Both are safe to interrupt and to repeat.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# pip and apt may be slow on a fresh machine; recipes say what they wait for.
+HOME_OF_DEMO ?= .goc/demo
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+# Debian packages by name: what the command needs, and what the tests need on top.
+RUN_PACKAGES := ca-certificates debian-archive-keyring mmdebstrap bubblewrap uidmap python3-venv
+TEST_PACKAGES := postgresql chromium
+
+.PHONY: help setup system-run system-test demo test lint unit bench wheel clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: system-run $(STAMP) ## Install what is needed; leaves the command at .venv/bin/goc
+
+$(STAMP): pyproject.toml constraints.txt | system-run
+	@echo "== Python packages into .venv"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+system-run:
+	@tools/apt-need $(RUN_PACKAGES)
+
+system-test:
+	@tools/apt-need $(RUN_PACKAGES) $(TEST_PACKAGES)
+
+demo: setup ## Run a real grid on this machine, from an idle job to the week's report
+	@$(BIN)/goc --home $(HOME_OF_DEMO) demo
+
+lint: setup ## Style, types and the directions of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+unit: setup ## The fast tests alone
+	@$(BIN)/pytest -q tests/unit
+
+test: system-test setup lint ## Everything: lint, then all tests on real HTCondor, Slurm, PostgreSQL, SMTP and Chromium
+	@$(BIN)/pytest
+
+bench: setup ## Benchmarks; they print figures and never fail on a time
+	@for bench in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$bench .py); done
+
+wheel: setup ## Build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove what set-up and the demo made (the testbed is taken down first)
+	@if [ -x $(BIN)/goc ] && [ -d $(HOME_OF_DEMO) ]; then $(BIN)/goc --home $(HOME_OF_DEMO) testbed down; fi
+	@rm -rf .venv .goc dist build
