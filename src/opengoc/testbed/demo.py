@@ -1,0 +1,240 @@
+"""The demo: from an idle job to the week's report, by the same commands an operator types.
+
+Each step is one ``goc`` command run as a process of its own, so what the demo shows is what the product does.
+Its output goes to ``$GOC_HOME/demo/NN-….log``; the testbed is taken down whatever happens, unless it is to stay.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opengoc.base.errors import GocError, InvalidInput, Temporary
+from opengoc.base.instant import utc_now
+from opengoc.base.interval import week_name
+
+#: File that marks a home as one the demo made: only such a home does it start afresh.
+MARK = "demo.json"
+FORMATS = {"html": "html", "markdown": "md", "twiki": "twiki", "text": "txt", "json": "json"}
+
+
+class StepFailed(GocError):
+    """A command of the demo failed; the message carries the end of its output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command of the demo."""
+
+    #: What it does, in a few words.
+    title: str
+    #: Words after ``goc --home H``.
+    words: tuple[str, ...]
+    #: File in the home that gets its standard output; empty: the step's log alone.
+    output: str = ""
+
+
+def steps(*, jobs: int, week: str) -> tuple[Step, ...]:
+    """The commands between ``testbed up`` and ``testbed down``, in order."""
+    downtime = ("--start", "+1d", "--end", "+2d", "--severity", "Outage")
+    return (
+        Step(title="Load the registry of sites and VOs", words=("registry", "import", "registry")),
+        Step(
+            title=f"Put {jobs} jobs of two VOs into the queue",
+            words=("testbed", "submit", "--jobs", str(jobs)),
+        ),
+        Step(
+            title="Announce a downtime",
+            words=(
+                "downtime",
+                "add",
+                "ITB-SLURM-CE",
+                *downtime,
+                "--description",
+                "Scheduler upgrade",
+                "--json",
+            ),
+        ),
+        Step(title="Probe the services", words=("probe", "run")),
+        Step(title="Send pilots until every job is done", words=("factory", "run", "--until-done")),
+        Step(title="Collect the usage of pilots and jobs", words=("accounting", "collect")),
+        Step(
+            title="Cancel the downtime",
+            words=("downtime", "cancel", "{downtime}", "--why", "upgrade postponed"),
+        ),
+        Step(title="Probe the services again", words=("probe", "run")),
+        Step(title="Publish the weekly report", words=("report", "publish", "--week", week)),
+        *(
+            Step(
+                title=f"Write the report as {name}",
+                words=(
+                    "report",
+                    "weekly",
+                    "--week",
+                    week,
+                    "--format",
+                    name,
+                    "--output",
+                    f"{{report}}.{suffix}",
+                ),
+            )
+            for name, suffix in FORMATS.items()
+        ),
+    )
+
+
+class Demo:
+    """One run of the demo in ``home``; ``tell`` is handed each line for the person who watches."""
+
+    def __init__(self, home: Path, *, tell: Callable[[str], None]) -> None:
+        self.home = home
+        self._tell = tell
+        self._logs = home / "demo"
+        self._count = 0
+        self._known: dict[str, str] = {}
+
+    def run(self, *, jobs: int, keep: bool) -> Path:
+        """Everything, in order; returns the HTML report. Raises StepFailed; the testbed is down then, too."""
+        week = week_name(utc_now())
+        self._known["report"] = str(self.home / "reports" / f"weekly-{week}")
+        (self.home / "reports").mkdir(parents=True, exist_ok=True)
+        try:
+            self._do(Step(title="Bring up a pool and two sites", words=("testbed", "up")))
+            for step in steps(jobs=jobs, week=week):
+                self._do(step)
+        except BaseException:
+            # An interrupt ends here as well: nothing of the demo may go on running behind its back.
+            self._do(Step(title="Take the testbed down", words=("testbed", "down")))
+            raise
+        if not keep:
+            self._do(Step(title="Take the testbed down", words=("testbed", "down")))
+        return Path(f"{self._known['report']}.html")
+
+    def _do(self, step: Step) -> None:
+        self._count += 1
+        words = [self._known.get(w[1:-1], w) if w.startswith("{") else w for w in step.words]
+        words = [w.replace("{report}", self._known["report"]) for w in words]
+        log = self._logs / f"{self._count:02d}-{words[0]}-{words[1]}.log"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        self._tell(f"[bold]{step.title}[/bold]\n  $ goc {' '.join(words)}")
+        code = self._command(words, log)
+        took = time.monotonic() - began
+        if code != 0:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise StepFailed(f"`goc {' '.join(words)}` ended with exit code {code}; all of {log}:\n{tail}")
+        self._tell(f"  [green]done[/green] in {took:.1f} s")
+        if "--json" in words:
+            self._known["downtime"] = str(json.loads(log.read_text())["id"])
+
+    def _command(self, words: Sequence[str], log: Path) -> int:
+        """Run one command; its progress bar goes to the terminal, everything else to the log."""
+        with log.open("wb") as sink:
+            errors = None if sys.stderr.isatty() else sink
+            process = subprocess.Popen(
+                goc(self.home, *words), stdout=sink, stderr=errors, stdin=subprocess.DEVNULL
+            )
+            try:
+                return self._wait(process)
+            except BaseException:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                raise
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        began = time.monotonic()
+        while True:
+            try:
+                return process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                if not sys.stderr.isatty():
+                    self._tell(f"  … {time.monotonic() - began:.0f} s")
+
+
+def goc(home: Path, *words: str) -> list[str]:
+    """The command line that runs ``goc`` on a home with this very interpreter."""
+    return [sys.executable, "-m", "opengoc", "--home", str(home), *words]
+
+
+def prepare_home(home: Path) -> None:
+    """A home for a run from scratch: what an earlier demo left is kept beside it as ``….previous``.
+
+    Raises InvalidInput for a folder that holds anything but a demo: the demo never touches a production home.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The locks stay: this very run holds one of them.
+    content = [path for path in home.iterdir() if path.name != "locks"]
+    if content:
+        if not (home / MARK).exists():
+            rule = "holds something that no demo made: choose another folder with --home"
+            raise InvalidInput("--home", str(home), rule)
+        stop(home)
+        previous = home.with_name(home.name + ".previous")
+        shutil.rmtree(previous, ignore_errors=True)
+        previous.mkdir(mode=0o700)
+        # The mark goes last: interrupted here, the next run still knows the home for a demo's.
+        for path in sorted(content, key=lambda path: path.name == MARK):
+            path.rename(previous / path.name)
+    _write_mark(home, {})
+
+
+def serve(home: Path, *, port: int, deadline_seconds: float = 30.0) -> str:
+    """Start the pages in the background and return their address once they answer. Raises Temporary."""
+    log = (home / "demo" / "serve.log").open("wb")
+    with log:
+        process = subprocess.Popen(
+            goc(home, "serve", "--port", str(port)),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    _write_mark(home, {"serve_pid": process.pid, "serve_started": _started(process.pid)})
+    address = f"http://127.0.0.1:{port}/"
+    import urllib.error
+    import urllib.request
+
+    until = time.monotonic() + deadline_seconds
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address + "healthz", timeout=2):
+                return address
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    raise Temporary(f"the pages do not answer on {address}; see {home / 'demo' / 'serve.log'}")
+
+
+def stop(home: Path) -> None:
+    """End what ``goc demo --keep`` (or a killed demo) left running; fine when nothing runs."""
+    mark = json.loads((home / MARK).read_text() or "{}")
+    pid = mark.get("serve_pid")
+    # A process id is used again after a while: only the process that started when ours did is ended.
+    if pid and _started(pid) is not None and _started(pid) == mark.get("serve_started"):
+        os.kill(pid, signal.SIGTERM)
+    _write_mark(home, {})
+    subprocess.run(goc(home, "testbed", "down"), check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+
+def _write_mark(home: Path, mark: dict[str, Any]) -> None:
+    (home / MARK).write_text(json.dumps(mark))
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot; None where it does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
