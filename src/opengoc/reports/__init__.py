@@ -1,1 +1,1 @@
-"""The weekly production report and its renderers."""
+"""The weekly production report: built from plain inputs, published in revisions, rendered five ways."""

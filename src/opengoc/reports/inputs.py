@@ -1,0 +1,175 @@
+"""What a weekly report is built from: plain values, gathered before the pure build begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from opengoc.base.figure import Figure
+from opengoc.base.interval import Interval
+from opengoc.reports.model import Correction, Note, Strip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayUsage:
+    """What one VO used at one site on one UTC day: records whose end time lies in that day."""
+
+    vo: str
+    site: str
+    day: date
+    #: ``payload`` or ``pilot``; the two are never added.
+    kind: str
+    jobs: int
+    wall_seconds: float
+    core_seconds: float
+    #: Core seconds of the jobs whose processor time is known, the ratio's denominator; None where unknown.
+    cpu_core_seconds: float | None
+    #: None when no job said its processor time.
+    cpu_seconds: float | None
+    jobs_without_cpu: int = 0
+    #: Records whose numbers contradict each other, e.g. more processor time than wall × cores.
+    suspects: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Which days a source of records was read through to their end."""
+
+    source: str
+    kind: str
+    days: frozenset[date]
+    #: Why other days lack, and what is being done; may be empty.
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSample:
+    """One look at the queues: payload jobs that ran, by VO."""
+
+    at: datetime
+    running: Mapping[str, int]
+    #: False when a queue did not answer: the counts are then lower bounds.
+    complete: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeekUsage:
+    """All that is known of one week's usage."""
+
+    week: str
+    interval: Interval
+    days: tuple[DayUsage, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    samples: tuple[QueueSample, ...] = ()
+    #: What the query ran on: table versions, correction version.
+    evidence: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceStatus:
+    """How a service stood at the end of the week, or at ``as_of`` while the week runs."""
+
+    site: str
+    resource: str
+    service: str
+    status: str
+    at: datetime | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """What monitoring says of the week."""
+
+    #: Named ``availability`` and ``reliability``, with dimension ``site``.
+    figures: tuple[Figure, ...] = ()
+    strips: tuple[Strip, ...] = ()
+    services: tuple[ServiceStatus, ...] = ()
+    #: Why there is nothing, when there is nothing.
+    missing_reason: str = "no probe results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """A configuration that was applied to the factory."""
+
+    digest: str
+    at: datetime
+    who: str
+    why: str = ""
+    #: Differences to the one before, one sentence each.
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryWeek:
+    """One factory entry over the week."""
+
+    entry: str
+    site: str
+    #: ``active``, ``paused``, ``frozen``, ``limited``, ``disabled``.
+    state: str
+    #: Why it is not simply active.
+    reason: str = ""
+    #: Pilots submitted in the week; None when no cycle was recorded.
+    submitted: int | None = None
+    #: Most pilots seen running at once.
+    peak_running: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the guard found, with its time."""
+
+    at: datetime
+    entry: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactoryWeek:
+    """What the pilot factory did in the week."""
+
+    #: Standing at the end of the week (or at ``as_of``).
+    standing: Applied | None = None
+    #: Applied within the week, oldest first.
+    applied: tuple[Applied, ...] = ()
+    entries: tuple[EntryWeek, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    cycles: int = 0
+    incomplete_cycles: int = 0
+    missing_reason: str = "no cycle of the factory is on record for this week"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DowntimeNews:
+    """A downtime that was announced, changed or cancelled within the week."""
+
+    id: str
+    what: str
+    at: datetime
+    who: str
+    where: str
+    interval: Interval
+    severity: str
+    description: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Everything ``build`` needs; nothing is looked up later."""
+
+    vos: tuple[str, ...]
+    usage: WeekUsage
+    before: WeekUsage
+    monitoring: Monitoring = Monitoring()
+    factory: FactoryWeek = FactoryWeek()
+    #: Known within the week.
+    downtimes: tuple[DowntimeNews, ...] = ()
+    #: In force within the week or the two after it: id, where, interval, severity, description as sentences.
+    downtimes_ahead: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    #: Figures of other weeks' published reports that changed since.
+    corrections: tuple[Correction, ...] = ()

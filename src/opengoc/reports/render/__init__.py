@@ -1,0 +1,1 @@
+"""One module per format; each has ``render(report) -> str`` and shows every figure's state."""

@@ -1,0 +1,226 @@
+"""From usage rows to figures: sums, ratios and changes, each with what it lacks.
+
+Hours, pilot jobs and the cpu/wall ratio come from pilot records, payload figures from payload records; the
+two are never added, or work would count twice. Records belong to the week in which they ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from opengoc.base.figure import Figure, FigureState
+from opengoc.base.units import hours, percent
+from opengoc.reports.inputs import DayUsage, WeekUsage
+
+PILOT = "pilot"
+PAYLOAD = "payload"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What a week's records lack; ``nothing_seen`` when none were had at all."""
+
+    reason: str = ""
+    nothing_seen: bool = False
+
+
+def days_of(week: WeekUsage) -> tuple[date, ...]:
+    """The seven days, Monday first."""
+    return tuple((week.interval.start + timedelta(days=n)).date() for n in range(7))
+
+
+def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | None = None) -> Lack:
+    """What the records of one kind lack over the week (or over ``days`` of it), as known at ``as_of``."""
+    sources = [c for c in week.coverage if c.kind == kind]
+    if not sources:
+        return Lack(reason=f"no source of {kind} records", nothing_seen=True)
+    wanted = tuple(days) if days is not None else days_of(week)
+    begun = [day for day in wanted if day <= as_of.date()]
+    if not begun:
+        return Lack(reason="not begun", nothing_seen=True)
+    read = {source.source: sum(day in source.days for day in begun) for source in sources}
+    if not any(read.values()):
+        known = "; ".join(sorted({source.reason for source in sources if source.reason}))
+        return Lack(reason=known or f"no {kind} records were read", nothing_seen=True)
+    reasons = []
+    assert week.interval.end is not None
+    if as_of < week.interval.end and as_of.date() in begun:
+        reasons.append("to date")
+    short = {name: count for name, count in read.items() if count < len(begun)}
+    if len(set(read.values())) == 1 and short:
+        reasons.append(f"{min(short.values())} of {len(begun)} days")
+    else:
+        reasons.extend(f"{name}: {count} of {len(begun)} days" for name, count in sorted(short.items()))
+    return Lack(reason=", ".join(reasons))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """Added rows of one kind."""
+
+    jobs: int = 0
+    wall_seconds: float = 0.0
+    core_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    cpu_core_seconds: float = 0.0
+    jobs_without_cpu: int = 0
+    suspects: int = 0
+
+
+def add(rows: Iterable[DayUsage]) -> Sums:
+    """The sums of rows; processor time only of the jobs that state it."""
+    rows = list(rows)
+    return Sums(
+        jobs=sum(row.jobs for row in rows),
+        wall_seconds=sum(row.wall_seconds for row in rows),
+        core_seconds=sum(row.core_seconds for row in rows),
+        cpu_seconds=sum(row.cpu_seconds or 0.0 for row in rows if row.cpu_core_seconds is not None),
+        cpu_core_seconds=sum(row.cpu_core_seconds or 0.0 for row in rows if row.cpu_seconds is not None),
+        jobs_without_cpu=sum(row.jobs_without_cpu for row in rows),
+        suspects=sum(row.suspects for row in rows),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Makes the figures of one VO, site or day: what they share is said once."""
+
+    sums: Sums
+    lack: Lack
+    as_of: datetime
+    dimensions: Mapping[str, str]
+    evidence: Mapping[str, object]
+
+    def count(self, name: str, value: float | int, unit: str) -> Figure:
+        """A sum: zero only when everything was read and nothing was there."""
+        if self.lack.nothing_seen:
+            return self._missing(name, unit, self.lack.reason)
+        return Figure.known(
+            name,
+            value,
+            unit,
+            as_of=self.as_of,
+            lacking=self.lack.reason,
+            dimensions=self.dimensions,
+            evidence=self._evidence(),
+        )
+
+    def efficiency(self, name: str) -> Figure:
+        """100 × Σ cpu / Σ (wall × cores) over the jobs that state their processor time."""
+        if self.lack.nothing_seen:
+            return self._missing(name, "percent", self.lack.reason)
+        ratio = percent(self.sums.cpu_seconds, self.sums.cpu_core_seconds)
+        if ratio is None:
+            why = "no job states its processor time" if self.sums.jobs else "no jobs"
+            return self._missing(name, "percent", why)
+        lacking = [self.lack.reason] if self.lack.reason else []
+        if self.sums.jobs_without_cpu:
+            lacking.append(
+                f"{self.sums.jobs_without_cpu:,} of {self.sums.jobs:,} jobs state no processor time"
+            )
+        return Figure.known(
+            name,
+            ratio,
+            "percent",
+            as_of=self.as_of,
+            lacking=", ".join(lacking),
+            dimensions=self.dimensions,
+            evidence=self._evidence(),
+        )
+
+    def _missing(self, name: str, unit: str, reason: str) -> Figure:
+        return Figure.missing(
+            name, unit, reason, as_of=self.as_of, dimensions=self.dimensions, evidence=self._evidence()
+        )
+
+    def _evidence(self) -> dict[str, object]:
+        counted = {"jobs": self.sums.jobs, "suspect_records": self.sums.suspects}
+        return {**self.evidence, **counted}
+
+
+def usage_figures(
+    week: WeekUsage, dimensions: Mapping[str, str], as_of: datetime, suffix: str = ""
+) -> list[Figure]:
+    """The usage figures of one VO (dimension ``vo``) or of one VO at one site (``vo`` and ``site``)."""
+    rows = [row for row in week.days if all(getattr(row, key) == value for key, value in dimensions.items())]
+    figures = []
+    for kind, prefix in ((PAYLOAD, "payload_"), (PILOT, "")):
+        mine = [row for row in rows if row.kind == kind]
+        evidence = {**(week.evidence or {}), "records": kind, "sites": sorted({row.site for row in mine})}
+        made = Measured(
+            sums=add(mine),
+            lack=lack_of(week, kind, as_of),
+            as_of=as_of,
+            dimensions=dimensions,
+            evidence=evidence,
+        )
+        figures += [
+            made.count(f"{kind}_jobs{suffix}", made.sums.jobs, "jobs"),
+            made.count(f"{prefix}wall_hours{suffix}", hours(made.sums.wall_seconds), "hours"),
+            made.count(f"{prefix}core_hours{suffix}", hours(made.sums.core_seconds), "core hours"),
+            made.efficiency(f"{prefix}cpu_efficiency{suffix}"),
+        ]
+    return figures
+
+
+def change(name: str, now: Figure, before: Figure) -> Figure:
+    """Change in percent against the week before; missing wherever that comparison would mislead.
+
+    A week that was not observed, or only in part, gives no change: a hole is no growth.
+    """
+    reason = ""
+    if before.state is FigureState.MISSING:
+        reason = f"the week before was not observed ({before.reason})"
+    elif before.state is FigureState.PARTIAL:
+        reason = f"the week before is partial ({before.reason})"
+    elif now.state in (FigureState.MISSING, FigureState.PARTIAL):
+        reason = f"this week is {now.state.value} ({now.reason})"
+    elif before.state is FigureState.ZERO:
+        reason = "the week before was zero"
+    if reason:
+        return Figure.missing(name, "percent", reason, as_of=now.as_of, dimensions=now.dimensions)
+    assert now.value is not None
+    assert before.value is not None
+    evidence = {"this_week": now.value, "week_before": before.value}
+    value = 100.0 * (now.value - before.value) / before.value
+    return Figure.known(name, value, "percent", as_of=now.as_of, dimensions=now.dimensions, evidence=evidence)
+
+
+def running_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Figure]:
+    """Mean and peak of a VO's running jobs, from looks at the queues; the mean is one of hourly means."""
+    dimensions = {"vo": vo}
+    names = ("running_jobs_mean", "running_jobs_peak")
+    samples = [s for s in week.samples if s.at in week.interval and s.at <= as_of]
+    if not samples:
+        why = "the queues were not looked at in the week"
+        mean, peak = (Figure.missing(n, "jobs", why, as_of=as_of, dimensions=dimensions) for n in names)
+        return mean, peak
+    by_hour: dict[datetime, list[int]] = {}
+    for sample in samples:
+        hour = sample.at.replace(minute=0, second=0, microsecond=0)
+        by_hour.setdefault(hour, []).append(sample.running.get(vo, 0))
+    assert week.interval.end is not None
+    wanted = round(hours((week.interval.end - week.interval.start).total_seconds()))
+    lacking = [f"looked at in {len(by_hour)} of {wanted} hours"] if len(by_hour) < wanted else []
+    blind = sum(not sample.complete for sample in samples)
+    if blind:
+        lacking.append(f"{blind} of {len(samples)} looks incomplete")
+    values = (
+        sum(sum(seen) / len(seen) for seen in by_hour.values()) / len(by_hour),
+        max(max(seen) for seen in by_hour.values()),
+    )
+    mean, peak = (
+        Figure.known(
+            name,
+            value,
+            "jobs",
+            as_of=as_of,
+            lacking=", ".join(lacking),
+            dimensions=dimensions,
+            evidence={"looks": len(samples), "hours": len(by_hour)},
+        )
+        for name, value in zip(names, values, strict=True)
+    )
+    return mean, peak

@@ -1,0 +1,164 @@
+"""Figures in words, the same in every format: the state is part of the text, never colour alone.
+
+``0`` is a measured nought, ``≥ 12 (6 of 7 days)`` a partial count, ``≈ 85.0 % (…)`` a partial ratio and
+``missing: …`` what could not be had. A number is never rounded to what it is not: nothing small becomes 0 and
+nothing below 100 % becomes 100 %.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from opengoc.base.figure import Figure, FigureState
+from opengoc.base.instant import format_instant
+from opengoc.base.interval import Interval
+from opengoc.reports.model import (
+    Cause,
+    Cell,
+    Correction,
+    Items,
+    Note,
+    Report,
+    Section,
+    SpellState,
+    Table,
+    dimensions_text,
+)
+
+#: Names of figures for people; a name that is not here is shown with its underscores as blanks.
+TITLES = {
+    "payload_jobs": "Payload jobs",
+    "pilot_jobs": "Pilot jobs",
+    "wall_hours": "Wall hours of pilots",
+    "core_hours": "Core hours of pilots",
+    "cpu_efficiency": "CPU/wall of pilots",
+    "payload_wall_hours": "Wall hours of payload",
+    "payload_core_hours": "Core hours of payload",
+    "payload_cpu_efficiency": "CPU/wall of payload",
+    "running_jobs_mean": "Running jobs, mean",
+    "running_jobs_peak": "Running jobs, peak",
+    "transferred_bytes": "Data transferred",
+}
+
+#: States of a site in words, with one letter for where colour is lacking.
+SPELL_WORDS = {
+    SpellState.OK: ("up", "U"),
+    SpellState.WARNING: ("up with warnings", "w"),
+    SpellState.CRITICAL: ("down", "X"),
+    SpellState.DOWNTIME: ("scheduled downtime", "s"),
+    SpellState.UNKNOWN: ("unknown", "?"),
+    SpellState.AHEAD: ("not yet", "."),
+}
+
+_SHORT_UNITS = {"percent": " %", "hours": "", "core hours": "", "jobs": "", "pilots": "", "bytes": " bytes"}
+_RATIOS = ("percent",)
+
+
+def figure_title(name: str) -> str:
+    """What the figure counts, for people."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def number(value: float | int, unit: str, *, signed: bool = False) -> str:
+    """The number with its unit: ``1,234``, ``12.5``, ``0.0031``, ``99.9 %``, ``+4.0 %`` when ``signed``."""
+    sign = "+" if signed and value > 0 else ""
+    return f"{sign}{_digits(value, ratio=unit in _RATIOS)}{_SHORT_UNITS.get(unit, f' {unit}')}"
+
+
+def _digits(value: float | int, *, ratio: bool) -> str:
+    if value == int(value) and not ratio:
+        return f"{int(value):,}"
+    size = abs(value)
+    if size < 0.1 and value != 0:
+        return f"{value:.2g}"
+    if ratio and size < 100 and round(size, 1) >= 100:
+        return f"{math.copysign(99.9, value):.1f}"
+    if size < 1000 or ratio:
+        return f"{value:,.1f}"
+    return f"{value:,.0f}"
+
+
+def figure_text(figure: Figure) -> str:
+    """The figure in one line, its state included."""
+    if figure.value is None:
+        return f"missing: {figure.reason}"
+    shown = number(figure.value, figure.unit, signed=figure.name.endswith("_change"))
+    if figure.state is FigureState.PARTIAL:
+        return f"{partial_sign(figure)} {shown} ({figure.reason})"
+    return shown
+
+
+def partial_sign(figure: Figure) -> str:
+    """``≥`` where more could only be added (counts, peaks), ``≈`` for ratios and means."""
+    return "≈" if figure.unit in _RATIOS or figure.name.endswith("_mean") else "≥"
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell of a table in one line."""
+    return figure_text(cell) if isinstance(cell, Figure) else cell
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment for people, to the minute: ``2026-11-22 17:05 UTC``."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def interval_text(interval: Interval) -> str:
+    """``2026-11-14 06:00 UTC to 2026-11-14 18:00 UTC``."""
+    end = moment_text(interval.end) if interval.end is not None else "further notice"
+    return f"{moment_text(interval.start)} to {end}"
+
+
+def note_text(note: Note) -> str:
+    """Who wrote the note, and when."""
+    return f"{note.who}, {moment_text(note.written_at)}"
+
+
+def report_title(report: Report) -> str:
+    """The heading of the report."""
+    return f"Production report, week {report.week}"
+
+
+def report_standing(report: Report) -> str:
+    """Which days, which revision, known when; and that the week is not over, when it is not."""
+    revision = f"revision {report.revision}" if report.revision else "draft"
+    words = f"{interval_text(report.interval)}; {revision}, as known at {format_instant(report.as_of)}."
+    return words if report.week_is_over else f"{words} The week is not over: figures are to date."
+
+
+def reading_order(report: Report) -> tuple[Section, ...]:
+    """The sections as they are read, corrections last."""
+    return (*report.sections, corrections_section(report.corrections))
+
+
+def corrections_section(corrections: tuple[Correction, ...]) -> Section:
+    """Every changed figure: old → new, with what caused it."""
+    rows = tuple(
+        (
+            f"{item.week} revision {item.revision}" + ("" if item.published else ", not yet reissued"),
+            " — ".join(
+                filter(None, (figure_title(item.figure.name), dimensions_text(item.figure.dimensions)))
+            ),
+            item.old if item.old is not None else "not reported",
+            item.new if item.new is not None else "no longer reported",
+            "; ".join(_cause_text(cause) for cause in item.causes) or "no fact on record names the cause",
+        )
+        for item in corrections
+    )
+    table = Table(title="", columns=("Report", "Figure", "Was", "Is", "Cause"), rows=rows)
+    empty = "No published figure has changed."
+    return Section(
+        name="corrections",
+        title="Corrections",
+        blocks=(table,) if rows else (Items(title="", lines=(), empty=empty),),
+    )
+
+
+def _cause_text(cause: Cause) -> str:
+    said = cause.what
+    if cause.who:
+        said += f" by {cause.who}"
+    if cause.why:
+        said += f": {cause.why}"
+    return said
