@@ -1,0 +1,245 @@
+"""The lake: high-volume records in Delta Lake tables, asked with SQL through DuckDB.
+
+A batch is in a table or not, never in part: its rows and its name go into one Delta commit, as an application
+transaction of the Delta protocol (https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Transaction
+Identifiers"). Any engine that reads Delta reads the same tables. A process killed in the middle of an
+append leaves at most a file that no version refers to.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow
+import pyarrow.dataset
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
+
+from opengoc.base.errors import InvalidInput, Permanent, Temporary
+from opengoc.base.instant import utc_now
+
+_TABLE = re.compile(r"[a-z][a-z0-9_]*")
+#: Tries against other writers before an append gives up as Temporary.
+_COMMIT_TRIES = 20
+#: Old versions are the evidence behind published reports: they stay readable for ten years.
+_CONFIGURATION = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+class Lake:
+    """The tables under one folder. Threads and processes may share the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._declared: dict[str, pyarrow.Schema] = {}
+
+    def declare(self, table: str, schema: pyarrow.Schema) -> None:
+        """Say what a table looks like: appends are held to it, views show it, and an absent table is empty.
+
+        A column that files of an earlier release lack reads as null. Raises InvalidInput for a type that
+        Delta would keep as another one, and for times without a zone.
+        """
+        self._path(table)
+        for column in schema:
+            if pyarrow.types.is_timestamp(column.type) and column.type != pyarrow.timestamp("us", tz="UTC"):
+                raise InvalidInput(
+                    f"{table}.{column.name}", str(column.type), "must be timestamp[us, tz=UTC]"
+                )
+        self._declared[table] = schema
+
+    def append(
+        self, table: str, rows: pyarrow.Table, *, batch_id: str, partition_by: Sequence[str] | None = None
+    ) -> bool:
+        """Put a batch into a table, made where it is lacking; False when a batch of this id is in already.
+
+        Either all rows are in when this returns, or none; a batch sent again, even at the same moment by
+        another process, goes in once. ``partition_by`` counts when the table is made. Raises InvalidInput
+        when the rows are not as declared, Temporary when the disk is full or other writers left no gap.
+        """
+        path = self._path(table)
+        if not batch_id:
+            raise InvalidInput("batch_id", batch_id, "must not be empty")
+        rows = self._conform(table, rows)
+        for attempt in range(_COMMIT_TRIES):
+            standing = self._open(table)
+            if standing is not None and standing.transaction_version(batch_id) is not None:
+                return False
+            try:
+                self._commit(standing, path, rows, batch_id, partition_by)
+            except CommitFailedError:
+                # Another writer was first: made the table, widened it, or sent this very batch. Look again.
+                time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
+            else:
+                return True
+        raise Temporary(f"table {table}: other writers left no gap for batch {batch_id}", retry_after=5.0)
+
+    def tables(self) -> list[str]:
+        """Names of the tables that hold at least one batch, sorted."""
+        if not self._root.is_dir():
+            return []
+        return sorted(entry.name for entry in self._root.iterdir() if self._is_table(entry.name))
+
+    def has(self, table: str) -> bool:
+        """Whether the table was ever appended to."""
+        return self._is_table(table)
+
+    def version(self, table: str) -> int | None:
+        """The newest version of a table, the evidence for what is read now; None while it is absent."""
+        standing = self._open(table)
+        return None if standing is None else int(standing.version())
+
+    def connection(
+        self, *tables: str, as_of_version: int | Mapping[str, int] | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """A fresh DuckDB with one view per table, each fixed at one version; close it after use.
+
+        ``as_of_version`` is one version for all tables or one for each; a table it leaves out is read as it
+        is now. The time zone is UTC, and SQL reaches nothing but the views: no file and no network. Raises
+        InvalidInput for an absent table that was not declared, and for a version that never was.
+        """
+        views = {
+            table: self._rows(
+                table, as_of_version.get(table) if isinstance(as_of_version, Mapping) else as_of_version
+            )
+            for table in tables
+        }
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+            }
+        )
+        connection.execute("SET TimeZone = 'UTC'")
+        for table, rows in views.items():
+            connection.register(table, rows)
+        connection.execute("SET enable_external_access = false")
+        return connection
+
+    def query(
+        self,
+        sql: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        tables: Sequence[str],
+        as_of_version: int | Mapping[str, int] | None = None,
+    ) -> pyarrow.Table:
+        """The answer to one SQL query over ``tables``; ``params`` fill ``?`` or ``$name``.
+
+        Raises InvalidInput when DuckDB refuses the query or its values, Temporary when memory or disk run
+        out.
+        """
+        with self.connection(*tables, as_of_version=as_of_version) as connection:
+            try:
+                answer = connection.sql(sql, params=params or None)
+                if answer is None:
+                    raise InvalidInput("query", sql, "must be one query that answers rows")
+                return answer.to_arrow_table()
+            except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+                raise Temporary(f"the lake cannot be asked now: {error}", retry_after=60.0) from error
+            except duckdb.Error as error:
+                raise InvalidInput("query", sql, str(error)) from error
+
+    def compact(self, table: str) -> int:
+        """Join small files of a table into large ones; gives how many went. Earlier versions stay readable.
+
+        Appends go on meanwhile. Raises Temporary when another compaction won or the disk is full.
+        """
+        standing = self._open(table)
+        if standing is None:
+            return 0
+        try:
+            return int(standing.optimize.compact()["numFilesRemoved"])
+        except CommitFailedError as error:
+            raise Temporary(
+                f"table {table} is being compacted by another process", retry_after=60.0
+            ) from error
+        except (OSError, DeltaError) as error:
+            raise _translate(table, error) from error
+
+    def _path(self, table: str) -> Path:
+        if _TABLE.fullmatch(table) is None:
+            raise InvalidInput("table", table, "must be lower case letters, digits and _, a letter first")
+        return self._root / table
+
+    def _is_table(self, name: str) -> bool:
+        return _TABLE.fullmatch(name) is not None and self._open(name) is not None
+
+    def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self._path(table), version=version)
+        except TableNotFoundError:
+            return None
+        except (OSError, DeltaError) as error:
+            raise _translate(table, error) from error
+
+    def _commit(
+        self,
+        standing: DeltaTable | None,
+        path: Path,
+        rows: pyarrow.Table,
+        batch_id: str,
+        partition_by: Sequence[str] | None,
+    ) -> None:
+        now_ms = int(utc_now().timestamp() * 1000)
+        other_columns = standing is not None and {f.name for f in standing.schema().fields} != set(
+            rows.column_names
+        )
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_deltalake(
+                path if standing is None else standing,
+                rows,
+                mode="append",
+                partition_by=list(partition_by) if partition_by and standing is None else None,
+                configuration=_CONFIGURATION if standing is None else None,
+                # Only where it is needed: a change of schema conflicts with every other append.
+                schema_mode="merge" if other_columns else None,
+                commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, 1, now_ms)]),
+            )
+        except CommitFailedError:
+            raise
+        except SchemaMismatchError as error:
+            raise InvalidInput(f"table {path.name}", str(rows.schema), str(error)) from error
+        except (OSError, DeltaError) as error:
+            raise _translate(path.name, error) from error
+
+    def _conform(self, table: str, rows: pyarrow.Table) -> pyarrow.Table:
+        schema = self._declared.get(table)
+        if schema is None:
+            return rows
+        if sorted(rows.column_names) != sorted(schema.names):
+            raise InvalidInput(f"columns of {table}", rows.column_names, f"must be {schema.names}")
+        try:
+            return rows.select(schema.names).cast(schema)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, ValueError) as error:
+            raise InvalidInput(f"rows of {table}", str(rows.schema), str(error)) from error
+
+    def _rows(self, table: str, version: int | None) -> pyarrow.dataset.Dataset:
+        standing = self._open(table, version)
+        schema = self._declared.get(table)
+        if standing is not None:
+            return standing.to_pyarrow_dataset(schema=schema)
+        if schema is None:
+            raise InvalidInput("table", table, "is not in the lake, and nothing declares it")
+        return pyarrow.dataset.dataset(schema.empty_table())
+
+
+def _translate(table: str, error: Exception) -> Temporary | Permanent:
+    """The house's error for one of delta-rs, which tells a full disk in the text only."""
+    if "No space left" in str(error) or "os error 28" in str(error):
+        return Temporary(
+            f"table {table}: no space left on its disk: free some, then run again", retry_after=60.0
+        )
+    if isinstance(error, OSError):
+        return Temporary(f"table {table} cannot be read or written now: {error}", retry_after=60.0)
+    return Permanent(f"table {table} cannot be used: {error}")
