@@ -1,0 +1,243 @@
+"""State of one node over time, in whole seconds, exact: from results to a timeline, and timelines combined.
+
+Pure. Times are integers, seconds since 1970-01-01T00:00:00Z; intervals are half-open. What comes out depends
+on the set of results alone, never on the order or the number of times they came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from opengoc.base.errors import InvalidInput
+from opengoc.base.units import SECONDS_PER_DAY
+from opengoc.monitoring.model import Status
+from opengoc.monitoring.profile import CarriedDaily, FreshFor, Precedence
+
+#: One result: the second it was had, and what it said.
+Sample = tuple[int, Status]
+
+#: One run of a timeline: [start, end) and its state.
+Run = tuple[int, int, Status]
+
+#: Of two different results of one metric in the same second the graver one stands, whichever came first.
+_GRAVER = {
+    status: rank
+    for rank, status in enumerate(
+        (
+            Status.EXCLUDED,
+            Status.MISSING,
+            Status.UNKNOWN,
+            Status.OK,
+            Status.WARNING,
+            Status.DOWNTIME,
+            Status.CRITICAL,
+        )
+    )
+}
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The state of one node in every second of [start, end).
+
+    ``changes`` are (second, state) in order, the first at the start, neighbours different.
+    """
+
+    changes: tuple[Sample, ...]
+    end: int
+
+    @property
+    def start(self) -> int:
+        """First second."""
+        return self.changes[0][0]
+
+    def runs(self) -> Iterator[Run]:
+        """The maximal runs of one state, in order and without holes."""
+        following = chain((change[0] for change in self.changes[1:]), (self.end,))
+        return ((start, end, state) for (start, state), end in zip(self.changes, following, strict=True))
+
+    def seconds(self) -> dict[Status, int]:
+        """Whole seconds in each state that occurs."""
+        totals: dict[Status, int] = {}
+        for start, end, state in self.runs():
+            totals[state] = totals.get(state, 0) + end - start
+        return totals
+
+    def seconds_by_day(self) -> dict[int, dict[Status, int]]:
+        """Whole seconds in each state for each UTC day touched; a day is its first second."""
+        days: dict[int, dict[Status, int]] = {}
+        for start, end, state in self.runs():
+            at = start
+            while at < end:
+                day = at - at % SECONDS_PER_DAY
+                until = min(end, day + SECONDS_PER_DAY)
+                totals = days.setdefault(day, {})
+                totals[state] = totals.get(state, 0) + until - at
+                at = until
+        return days
+
+
+def constant(state: Status, start: int, end: int) -> Timeline:
+    """One state throughout [start, end). Raises InvalidInput when that is empty."""
+    return from_changes([(start, state)], start, end)
+
+
+def from_changes(changes: Iterable[Sample], start: int, end: int) -> Timeline:
+    """A timeline of [start, end) from changes in order of time; the last one at or before ``start`` opens it.
+
+    Of several changes in one second the last one holds. Raises InvalidInput when the window is empty or
+    nothing says how it begins.
+    """
+    if end <= start:
+        raise InvalidInput("timeline", f"{start} to {end}", "must end after it starts")
+    kept: list[Sample] = []
+    for at, state in changes:
+        if at >= end:
+            break
+        at = max(at, start)
+        if kept and kept[-1][0] == at:
+            kept.pop()
+        if not kept or kept[-1][1] is not state:
+            kept.append((at, state))
+    if not kept or kept[0][0] != start:
+        raise InvalidInput("timeline", start, "needs a state at its start")
+    return Timeline(tuple(kept), end)
+
+
+def in_order(samples: Iterable[Sample]) -> list[Sample]:
+    """Results by time, one a second: the graver of those that share a second."""
+    newest: dict[int, Status] = {}
+    for at, status in samples:
+        other = newest.get(at)
+        if other is None or _GRAVER[status] > _GRAVER[other]:
+            newest[at] = status
+    return sorted(newest.items())
+
+
+def metric_timeline(
+    samples: Iterable[Sample], standing: FreshFor | CarriedDaily, start: int, end: int
+) -> Timeline:
+    """What one metric says in every second of [start, end).
+
+    ``samples``: its results in any order, repeats allowed, of the seconds that ``needed`` names at least.
+    """
+    ordered = in_order(samples)
+    if isinstance(standing, FreshFor):
+        return from_changes(_fresh_changes(ordered, standing, start), start, end)
+    return from_changes(_carried_changes(ordered, standing, start, end), start, end)
+
+
+def needed(standing: FreshFor | CarriedDaily, start: int, end: int) -> tuple[int, int]:
+    """Seconds [from, to) whose results decide the timeline of [start, end): it begins before the window."""
+    if isinstance(standing, FreshFor):
+        # A result stands one freshness long, and may be ignored for one that is as much older.
+        return start - 2 * standing.seconds, end
+    # Whether a day has any result decides its first second, so the last day is needed whole.
+    return start - start % SECONDS_PER_DAY - SECONDS_PER_DAY, end + -end % SECONDS_PER_DAY
+
+
+def _fresh_changes(ordered: Sequence[Sample], rule: FreshFor, start: int) -> Iterator[Sample]:
+    yield (min(start, ordered[0][0]) if ordered else start, rule.absent)
+    stands_until: int | None = None
+    knows = False
+    for at, status in ordered:
+        fresh = stands_until is not None and at < stands_until
+        if rule.ignore_unknown and status is Status.UNKNOWN and knows and fresh:
+            continue
+        if stands_until is not None and not fresh:
+            yield (stands_until, rule.absent)
+        yield (at, status)
+        stands_until, knows = at + rule.seconds, status is not Status.UNKNOWN
+    if stands_until is not None:
+        yield (stands_until, rule.absent)
+
+
+def _carried_changes(ordered: Sequence[Sample], rule: CarriedDaily, start: int, end: int) -> Iterator[Sample]:
+    by_day: dict[int, list[Sample]] = {}
+    for sample in ordered:
+        by_day.setdefault(sample[0] - sample[0] % SECONDS_PER_DAY, []).append(sample)
+    for day in range(start - start % SECONDS_PER_DAY, end, SECONDS_PER_DAY):
+        today, before = by_day.get(day), by_day.get(day - SECONDS_PER_DAY)
+        yield (day, before[-1][1] if today and before else rule.absent)
+        yield from today or ()
+
+
+def combine(timelines: Sequence[Timeline], table: Precedence) -> Timeline:
+    """The timeline of a node from those of its children, which share one window; at least one child."""
+    if len(timelines) == 1:
+        return timelines[0]
+    rank = {state: place for place, state in enumerate((*table.order, Status.EXCLUDED))}
+    states = (*table.order, Status.EXCLUDED)
+    now = [rank[timeline.changes[0][1]] for timeline in timelines]
+    # How many children stand at each rank: the node's state is the first rank that anyone stands at.
+    standing = [0] * len(states)
+    for place in now:
+        standing[place] += 1
+    start, end = timelines[0].start, timelines[0].end
+    strongest = min(now)
+    changes = [(start, states[strongest])]
+    events = sorted(
+        (at, child, rank[state])
+        for child, timeline in enumerate(timelines)
+        for at, state in timeline.changes[1:]
+    )
+    for at, child, place in events:
+        standing[now[child]] -= 1
+        standing[place] += 1
+        now[child] = place
+        if place < strongest:
+            strongest = place
+        else:
+            while not standing[strongest]:
+                strongest += 1
+        if changes[-1][0] == at:
+            changes.pop()
+        if changes[-1][1] is not states[strongest]:
+            changes.append((at, states[strongest]))
+    return Timeline(tuple(changes), end)
+
+
+def lay_over(
+    timeline: Timeline, windows: Iterable[tuple[int, int]], *, restore_foreign: bool = False
+) -> Timeline:
+    """DOWNTIME in every second of ``windows`` ([start, end), any order, may overlap), else as before.
+
+    ``restore_foreign``: the peer's defect named in ``Quirk.RESTORE_FOREIGN_STATUS``.
+    """
+    clipped = _union(timeline, windows)
+    if not clipped:
+        return timeline
+    changes = list(timeline.changes)
+    for start, end in clipped:
+        before = [change for change in changes if change[0] < start]
+        inside = [change for change in changes if start <= change[0] <= end]
+        after = [change for change in changes if change[0] > end]
+        resumed = inside[-1] if inside else before[-1]
+        if restore_foreign and not [change for change in inside if change[0] > timeline.start]:
+            resumed = after[0] if after else timeline.changes[0]
+        changes = [*before, (start, Status.DOWNTIME), (end, resumed[1]), *after]
+    return from_changes(changes, timeline.start, timeline.end)
+
+
+def _union(timeline: Timeline, windows: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(windows):
+        start, end = max(start, timeline.start), min(end, timeline.end)
+        if end <= start:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def totals(counts: Iterable[Mapping[Status, int]]) -> dict[Status, int]:
+    """Seconds per state, added up."""
+    summed: dict[Status, int] = {}
+    for count in counts:
+        for state, seconds in count.items():
+            summed[state] = summed.get(state, 0) + seconds
+    return summed
