@@ -1,0 +1,1 @@
+"""Foreign formats of registry data, one file each."""

@@ -1,0 +1,43 @@
+"""Kinds of service that a tree may name when it brings no list of its own (topology/services.yaml)."""
+
+#: OSG Topology's kinds, the retired ones left out.
+BUILT_IN_SERVICES = frozenset(
+    {
+        "Apache Server",
+        "CE",
+        "CVMFS Stratum-1",
+        "Certificate Provider",
+        "Condor Collector",
+        "Connect",
+        "EOS",
+        "Execution Endpoint",
+        "FTS",
+        "Glidein factory",
+        "GridFtp",
+        "LFC",
+        "Message Bus",
+        "Oasis Server",
+        "Pelican cache",
+        "Pelican origin",
+        "SRMv2",
+        "SRMv2.disk",
+        "SRMv2.tape",
+        "Software Cache",
+        "Software Repo",
+        "Software Repo Mirror",
+        "Squid",
+        "Submit Node",
+        "Topology Server",
+        "Virtual Machine Host",
+        "WebDAV",
+        "WebDAV.disk",
+        "WebDAV.tape",
+        "XRootD HA component",
+        "XRootD cache server",
+        "XRootD component",
+        "XRootD origin server",
+        "net.perfSONAR.Bandwidth",
+        "net.perfSONAR.Latency",
+        "perfsonar data store",
+    }
+)

@@ -1,0 +1,148 @@
+"""The registry as it was known at one moment: an immutable snapshot with the look-ups other rooms need.
+
+Pure: whoever asks about a moment passes it in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+from opengoc.base.errors import InvalidInput
+from opengoc.base.interval import Interval, union
+from opengoc.registry.downtime import Downtime
+from opengoc.registry.model import (
+    VO,
+    Contact,
+    Facility,
+    ReportingGroup,
+    Resource,
+    ResourceGroup,
+    Site,
+    SupportCenter,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """Everything that stood at ``known_at``. Mappings go by name, contacts and downtimes by id."""
+
+    #: The moment up to which facts were known; None: when it was loaded.
+    known_at: datetime | None
+    facilities: Mapping[str, Facility]
+    sites: Mapping[str, Site]
+    groups: Mapping[str, ResourceGroup]
+    resources: Mapping[str, Resource]
+    vos: Mapping[str, VO]
+    reporting_groups: Mapping[str, ReportingGroup]
+    support_centers: Mapping[str, SupportCenter]
+    contacts: Mapping[str, Contact]
+    #: Cancelled and ended ones too: past availability depends on them.
+    downtimes: Mapping[str, Downtime]
+
+    def resource(self, name: str) -> Resource:
+        """The resource of this name. Raises InvalidInput for an unknown one."""
+        return _known("resource", self.resources, name)
+
+    def site(self, name: str) -> Site:
+        """The site of this name. Raises InvalidInput for an unknown one."""
+        return _known("site", self.sites, name)
+
+    def site_of(self, resource: str) -> Site:
+        """The site at which the named resource stands. Raises InvalidInput for an unknown one."""
+        return self.sites[self.resource(resource).site]
+
+    def facility_of(self, resource: str) -> Facility:
+        """The facility that runs the named resource. Raises InvalidInput for an unknown one."""
+        return self.facilities[self.site_of(resource).facility]
+
+    def resources_of(self, site: str) -> tuple[Resource, ...]:
+        """The resources of the named site, in order of name. Raises InvalidInput for an unknown one."""
+        self.site(site)
+        return tuple(self._resources_by_site.get(site, ()))
+
+    def vo(self, name: str) -> VO | None:
+        """The VO of this name whatever its case (jobs say ``cms``, the tree ``CMS``); None where unknown."""
+        return self._vos_by_folded_name.get(name.casefold())
+
+    def downtimes_of(
+        self, resource: str, interval: Interval | None = None, *, service: str | None = None
+    ) -> tuple[Downtime, ...]:
+        """Downtimes of a resource that stand and overlap ``interval``, by start; of one service if asked.
+
+        Cancelled ones are left out. A resource that the registry no longer holds keeps its past downtimes.
+        """
+        return tuple(
+            downtime
+            for downtime in self._standing_by_resource.get(resource, ())
+            if (interval is None or downtime.interval.overlaps(interval))
+            and (service is None or service in downtime.services)
+        )
+
+    def in_outage(self, resource: str, now: datetime, *, service: str | None = None) -> bool:
+        """Whether an announced outage of the resource is on at ``now``."""
+        return self.outage_at(resource, now, service=service) is not None
+
+    def outage_at(self, resource: str, now: datetime, *, service: str | None = None) -> Downtime | None:
+        """The outage that is on at ``now``, the one that ends last where several are; None where none is."""
+        current = [
+            downtime
+            for downtime in self.downtimes_of(resource, service=service)
+            if downtime.is_outage and now in downtime.interval
+        ]
+        return max(
+            current, key=lambda outage: (outage.interval.end is None, outage.interval.end), default=None
+        )
+
+    def next_outage_start(
+        self, resource: str, now: datetime, *, service: str | None = None
+    ) -> datetime | None:
+        """When the next outage that has not begun at ``now`` begins; None where none is announced."""
+        starts = (
+            downtime.interval.start
+            for downtime in self.downtimes_of(resource, service=service)
+            if downtime.is_outage and downtime.interval.start > now
+        )
+        return min(starts, default=None)
+
+    def outage_intervals(
+        self, resource: str, within: Interval, *, service: str | None = None
+    ) -> tuple[Interval, ...]:
+        """The time of ``within`` that outages cover, as disjoint intervals in order."""
+        parts = (
+            outage.interval.intersection(within)
+            for outage in self.downtimes_of(resource, within, service=service)
+            if outage.is_outage
+        )
+        return tuple(union(part for part in parts if part is not None))
+
+    @cached_property
+    def _resources_by_site(self) -> dict[str, list[Resource]]:
+        found: defaultdict[str, list[Resource]] = defaultdict(list)
+        for _, resource in sorted(self.resources.items()):
+            found[resource.site].append(resource)
+        return dict(found)
+
+    @cached_property
+    def _vos_by_folded_name(self) -> dict[str, VO]:
+        return {name.casefold(): vo for name, vo in self.vos.items()}
+
+    @cached_property
+    def _standing_by_resource(self) -> dict[str, list[Downtime]]:
+        found: defaultdict[str, list[Downtime]] = defaultdict(list)
+        for downtime in sorted(self.downtimes.values(), key=lambda each: (each.interval.start, each.id)):
+            if not downtime.cancelled:
+                found[downtime.resource].append(downtime)
+        return dict(found)
+
+
+def _known(kind: str, entries: Mapping[str, T], name: str) -> T:
+    if name not in entries:
+        raise InvalidInput(kind, name, f"is no {kind} of the registry; see `goc registry show {kind}`")
+    return entries[name]
