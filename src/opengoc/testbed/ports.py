@@ -1,0 +1,80 @@
+"""The TCP ports of a testbed: free ones chosen once, then kept, so that addresses outlive a restart."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from opengoc.base.errors import Temporary
+from opengoc.testbed.files import write_atomically
+from opengoc.testbed.layout import SLURM_NODES
+
+#: Below the kernel's range for outgoing connections, or a passing client could hold a port at restart.
+_RANGE = range(20_000, 32_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Listening ports on 127.0.0.1."""
+
+    #: Shared port of the VO pool: collector and schedd.
+    pool: int
+    #: Shared port of the factory's schedd and collector.
+    factory: int
+    #: Shared port of the HTCondor site.
+    site_condor: int
+    slurmctld: int
+    #: One slurmd each, in the order of ``SLURM_NODES``.
+    slurmds: tuple[int, ...]
+
+    def all(self) -> tuple[int, ...]:
+        """Every port."""
+        return (self.pool, self.factory, self.site_condor, self.slurmctld, *self.slurmds)
+
+
+def load_or_choose(path: Path) -> Ports:
+    """The ports kept in ``path``; at the first call free ones are chosen and kept."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        ports = _choose()
+        write_atomically(path, json.dumps(asdict(ports), indent=2) + "\n")
+        return ports
+    return Ports(**{**kept, "slurmds": tuple(kept["slurmds"])})
+
+
+def require_free(ports: Iterable[int], kept_in: Path) -> None:
+    """Raises Temporary when somebody else listens on one of the ports."""
+    taken = [port for port in ports if not _is_free(port)]
+    if taken:
+        raise Temporary(
+            f"port {', '.join(map(str, taken))} of the testbed is in use by another program; end that program, "
+            f"or remove {kept_in} and the settings made from it to have new ports chosen"
+        )
+
+
+def _choose() -> Ports:
+    chosen: set[int] = set()
+    while len(chosen) < 4 + len(SLURM_NODES):
+        port = secrets.choice(_RANGE)
+        if _is_free(port):
+            chosen.add(port)
+    pool, factory, site_condor, slurmctld, *slurmds = sorted(chosen)
+    return Ports(
+        pool=pool, factory=factory, site_condor=site_condor, slurmctld=slurmctld, slurmds=tuple(slurmds)
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # A port in TIME_WAIT is free for a daemon: they all set this option.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
