@@ -1,0 +1,159 @@
+"""What every test may ask for: a real PostgreSQL server, and databases of both kinds.
+
+The server is Debian's own, started once per run as an unprivileged user, on a unix socket in a folder that
+goes away with it. It is never skipped: without its programs the tests that need it fail and say what to install.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from opengoc.store.database import Database, open_database
+
+hypothesis.settings.register_profile("opengoc", deadline=None)
+hypothesis.settings.load_profile("opengoc")
+
+_HOW_TO_INSTALL = "PostgreSQL's programs are lacking: apt-get install --no-install-recommends postgresql"
+_START_SECONDS = 30.0
+#: No promise to survive a power cut: the databases end with the run.
+_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
+
+
+class PostgresServer:
+    """A running server; makes fresh databases."""
+
+    def __init__(self, socket_directory: Path, user: str) -> None:
+        self._socket_directory = socket_directory
+        self._user = user
+        self._numbers = itertools.count(1)
+
+    def url(self, database: str) -> str:
+        """Where a database is, for ``open_database``."""
+        return f"postgresql+psycopg://{self._user}@/{database}?host={self._socket_directory}"
+
+    def create_database(self, template: str = "template0") -> str:
+        """The url of a new database that nobody else uses."""
+        name = f"goc_{next(self._numbers)}"
+        self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Remove it, whoever is still connected."""
+        self._administer(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+    def _administer(self, statement: str) -> None:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    if on_path is None:
+        pytest.fail(_HOW_TO_INSTALL, pytrace=False)
+    return Path(on_path).parent
+
+
+def _as_server_user() -> tuple[str, list[str]]:
+    """Who runs the server, and the words before its command; PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid()).pw_name, []
+    # The kernel ends the server when the test run dies without ending it.
+    return "postgres", [
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--init-groups",
+        "--pdeathsig=QUIT",
+    ]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole run."""
+    programs = _programs()
+    user, as_user = _as_server_user()
+    # Not pytest's own folder: it is closed to other users, and a socket's path may be 107 bytes long at most.
+    folder = Path(tempfile.mkdtemp(prefix="goc-pg-", dir="/tmp"))
+    if as_user:
+        shutil.chown(folder, user)
+    data = folder / "data"
+    initdb = [programs / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-sync"]
+    # A locale that sorts unlike code points, to see that nothing depends on it.
+    locale = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
+    subprocess.run([*as_user, *initdb, *locale], check=True, capture_output=True, timeout=120)
+    options = [word for setting in _SETTINGS for word in ("-c", setting)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*as_user, programs / "postgres", "-D", data, "-k", folder, "-h", "", *options],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_until_ready(programs, folder, server)
+        yield PostgresServer(folder, user)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=_START_SECONDS)
+        shutil.rmtree(folder)
+
+
+def _wait_until_ready(programs: Path, folder: Path, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while subprocess.run([programs / "pg_isready", "-q", "-h", folder], timeout=10).returncode != 0:
+        if server.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()}", pytrace=False)
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql: PostgresServer) -> str:
+    """A database at the schema of this release, to be copied: faster than migrating for every test."""
+    url = postgresql.create_database()
+    open_database(url).dispose()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The url of a fresh database of this release; the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'goc.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    url = server.create_database(request.getfixturevalue("migrated_template"))
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database, open; the test runs once on SQLite and once on PostgreSQL."""
+    opened = open_database(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """A fresh SQLite database, for tests of rooms that need some database, not each."""
+    opened = open_database(f"sqlite:///{tmp_path / 'goc.db'}")
+    yield opened
+    opened.dispose()
