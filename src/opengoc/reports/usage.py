@@ -94,8 +94,11 @@ class Measured:
     evidence: Mapping[str, object]
 
     def count(self, name: str, value: float | int, unit: str) -> Figure:
-        """A sum: zero only when everything was read and nothing was there."""
-        if self.lack.nothing_seen:
+        """A sum: zero only when everything was read and nothing was there.
+
+        Records that came without their day being read through still count: the sum is then partial.
+        """
+        if self.lack.nothing_seen and not self.sums.jobs:
             return self._missing(name, unit, self.lack.reason)
         return Figure.known(
             name,
@@ -109,7 +112,7 @@ class Measured:
 
     def efficiency(self, name: str) -> Figure:
         """100 × Σ cpu / Σ (wall × cores) over the jobs that state their processor time."""
-        if self.lack.nothing_seen:
+        if self.lack.nothing_seen and not self.sums.jobs:
             return self._missing(name, "percent", self.lack.reason)
         ratio = percent(self.sums.cpu_seconds, self.sums.cpu_core_seconds)
         if ratio is None:
@@ -172,11 +175,11 @@ def change(name: str, now: Figure, before: Figure) -> Figure:
     """
     reason = ""
     if before.state is FigureState.MISSING:
-        reason = f"the week before was not observed ({before.reason})"
+        reason = "the week before was not observed"
     elif before.state is FigureState.PARTIAL:
-        reason = f"the week before is partial ({before.reason})"
+        reason = "the week before is partial"
     elif now.state in (FigureState.MISSING, FigureState.PARTIAL):
-        reason = f"this week is {now.state.value} ({now.reason})"
+        reason = f"this week is {now.state.value}"
     elif before.state is FigureState.ZERO:
         reason = "the week before was zero"
     if reason:

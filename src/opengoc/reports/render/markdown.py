@@ -25,15 +25,20 @@ def render(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it stands: no markup, no HTML; one line."""
-    text = " ".join(printable(text).split())
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = _SPECIAL.sub(r"\\\1", text)
+    text = escape_within(text)
     opened = _LINE_START.match(text)
     if opened is None:
         return text
     if opened[2].isdigit():
         return text[: opened.end()] + "\\" + text[opened.end() :]
     return opened[1] + "\\" + text[len(opened[1]) :]
+
+
+def escape_within(text: str) -> str:
+    """The same for text that does not begin a line, as in the cell of a table."""
+    text = " ".join(printable(text).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text)
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -68,11 +73,11 @@ def _table(table: Table) -> Iterator[str]:
     if not table.rows:
         yield from (escape(table.empty), "")
         return
-    yield _row([escape(column) for column in table.columns])
+    yield _row([escape_within(column) for column in table.columns])
     numeric = [any(isinstance(row[n], Figure) for row in table.rows) for n in range(len(table.columns))]
     yield _row(["---:" if right else "---" for right in numeric])
     for row in table.rows:
-        yield _row([escape(cell_text(cell)) for cell in row])
+        yield _row([escape_within(cell_text(cell)) for cell in row])
     yield ""
 
 

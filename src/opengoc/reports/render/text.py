@@ -33,7 +33,9 @@ def _section(section: Section) -> Iterator[str]:
         lines[-1] += f" ({note_text(note)})"
         for number, line in enumerate(lines):
             yield from _wrapped(line, first="* " if number == 0 else "  ", rest="  ")
-    for block in section.blocks:
+    for place, block in enumerate(section.blocks):
+        if place or section.notes:
+            yield ""
         for shown in without_pictures(block):
             yield from _table(shown) if isinstance(shown, Table) else _items(shown)
     if section.empty and not section.blocks and not section.notes:
@@ -43,7 +45,7 @@ def _section(section: Section) -> Iterator[str]:
 
 def _items(items: Items) -> Iterator[str]:
     if items.title:
-        yield from ("", *_wrapped(f"{items.title}:"))
+        yield from _wrapped(f"{items.title}:")
     for line in items.lines:
         yield from _wrapped(line, first="* ", rest="  ")
     if not items.lines:
@@ -52,7 +54,7 @@ def _items(items: Items) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     if table.title:
-        yield from ("", *_wrapped(f"{table.title}:"))
+        yield from _wrapped(f"{table.title}:")
     if not table.rows:
         yield from _wrapped(table.empty)
         return
