@@ -1,7 +1,8 @@
 """What every test may ask for: a real PostgreSQL server, and databases of both kinds.
 
 The server is Debian's own, started once per run as an unprivileged user, on a unix socket in a folder that
-goes away with it. It is never skipped: without its programs the tests that need it fail and say what to install.
+goes away with it. It is never skipped: without its programs the tests that need it fail and say what to
+install.
 """
 
 from __future__ import annotations

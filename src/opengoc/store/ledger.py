@@ -101,15 +101,18 @@ def saw(conn: Connection, source: str, event_id: str, fingerprint: str) -> Sight
         _insert(conn, events)
         .values(source=source, event_id=event_id, fingerprint=fingerprint, restated=0)
         .on_conflict_do_nothing()
+        .returning(events.c.event_id)
     )
-    if added.rowcount == 1:
+    if added.first() is not None:
         return Sighting.NEW
+    # An UPDATE waits for the other transaction and then looks again, so of two alike only one restates.
     restated = conn.execute(
         update(events)
         .where(events.c.source == source, events.c.event_id == event_id, events.c.fingerprint != fingerprint)
         .values(fingerprint=fingerprint, restated=events.c.restated + 1)
+        .returning(events.c.event_id)
     )
-    return Sighting.RESTATED if restated.rowcount == 1 else Sighting.REPLAY
+    return Sighting.REPLAY if restated.first() is None else Sighting.RESTATED
 
 
 def owe(conn: Connection, *, kind: str, key: str, payload: Any, due_at: datetime | None = None) -> None:
@@ -207,11 +210,12 @@ def move_cursor(conn: Connection, name: str, value: Any, *, expect: Any | None) 
     content = _to_text(f"cursor {name}", value)
     if expect is None:
         first = _insert(conn, cursors).values(name=name, value=content).on_conflict_do_nothing()
-        moved = conn.execute(first).rowcount
+        moved = conn.execute(first.returning(cursors.c.name)).first()
     else:
         standing = and_(cursors.c.name == name, cursors.c.value == _to_text(f"cursor {name}", expect))
-        moved = conn.execute(update(cursors).where(standing).values(value=content)).rowcount
-    if moved != 1:
+        onward = update(cursors).where(standing).values(value=content)
+        moved = conn.execute(onward.returning(cursors.c.name)).first()
+    if moved is None:
         raise Conflict(
             f"cursor {name} is at {cursor(conn, name)!r}, not at {expect!r}: another reader moved it"
         )
