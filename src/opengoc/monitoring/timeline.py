@@ -22,7 +22,7 @@ Sample = tuple[int, Status]
 Run = tuple[int, int, Status]
 
 #: Of two different results of one metric in the same second the graver one stands, whichever came first.
-_GRAVER = {
+GRAVITY = {
     status: rank
     for rank, status in enumerate(
         (
@@ -111,7 +111,7 @@ def in_order(samples: Iterable[Sample]) -> list[Sample]:
     newest: dict[int, Status] = {}
     for at, status in samples:
         other = newest.get(at)
-        if other is None or _GRAVER[status] > _GRAVER[other]:
+        if other is None or GRAVITY[status] > GRAVITY[other]:
             newest[at] = status
     return sorted(newest.items())
 
