@@ -1,0 +1,104 @@
+"""What the factory runs: entries and policy, checked together, under one digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from opengoc.base.errors import InvalidInput
+from opengoc.base.ids import canonical_json, digest
+from opengoc.factory.entries import Entry, KnownResource, read_entries
+from opengoc.factory.expression import Requirements
+from opengoc.factory.faults import Fault, refuse
+from opengoc.factory.policy import Policy, read_policy
+from opengoc.registry.model import ANY_VO, Resource
+from opengoc.registry.snapshot import Registry
+
+#: Kind of the service that takes pilots.
+COMPUTE_ELEMENT = "CE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """Entries and policy in force."""
+
+    #: By name.
+    entries: Mapping[str, Entry]
+    policy: Policy
+    #: SHA-256 of the content: the same entries and policy have the same digest, whatever their layout.
+    digest: str
+
+    def start(self, entry: Entry, vo: str) -> str:
+        """What a pilot of this entry and VO decides by."""
+        return self.policy.requirements[vo].start(entry.values())
+
+    def requirements(self, vo: str) -> Requirements | None:
+        """What a VO requires; None for a VO that the policy does not know."""
+        return self.policy.requirements.get(vo)
+
+
+def load_configuration(entries_file: Path, policy_file: Path, registry: Registry) -> Configuration:
+    """Entries and policy of two files. Raises InvalidInput that names every fault of both."""
+    configuration, faults = check_configuration(entries_file, policy_file, registry)
+    for file in (policy_file, entries_file):
+        refuse(str(file), faults[file])
+    return configuration
+
+
+def check_configuration(
+    entries_file: Path, policy_file: Path, registry: Registry
+) -> tuple[Configuration, Mapping[Path, tuple[Fault, ...]]]:
+    """What is right in the two files, and every fault by file. Raises InvalidInput where one is no TOML."""
+    policy, policy_faults = read_policy(_text(policy_file), str(policy_file))
+    entries, entry_faults = read_entries(
+        _text(entries_file),
+        str(entries_file),
+        vocabulary=policy.vocabulary,
+        resources=known_resources(registry),
+    )
+    entry_faults += tuple(_without_policy(entries, policy))
+    configuration = Configuration(
+        entries={entry.name: entry for entry in entries},
+        policy=policy,
+        digest=digest_of(entries, policy),
+    )
+    return configuration, {policy_file: policy_faults, entries_file: entry_faults}
+
+
+def digest_of(entries: tuple[Entry, ...], policy: Policy) -> str:
+    """The content digest: of values, so that comments, blanks and the order of tables do not count."""
+    content = {"entries": [asdict(entry) for entry in entries], "policy": policy.content}
+    return digest(canonical_json(content))
+
+
+def known_resources(registry: Registry) -> dict[str, KnownResource]:
+    """The registry as entries are checked against it."""
+    return {name: _known(resource) for name, resource in registry.resources.items()}
+
+
+def _known(resource: Resource) -> KnownResource:
+    unusable = ""
+    if not resource.in_use:
+        unusable = "is not in use, says the registry"
+    elif not resource.offers(COMPUTE_ELEMENT):
+        unusable = f"offers no {COMPUTE_ELEMENT}, says the registry"
+    allowed = frozenset(vo.casefold() for vo in resource.allowed_vos)
+    is_open = not allowed or not ANY_VO.isdisjoint(resource.allowed_vos)
+    return KnownResource(site=resource.site, unusable=unusable, vos=None if is_open else allowed)
+
+
+def _without_policy(entries: tuple[Entry, ...], policy: Policy) -> list[Fault]:
+    return [
+        Fault(line=0, subject=f"entry {entry.name}: vos", rule=f"the policy has no [vos.{vo}]")
+        for entry in entries
+        for vo in entry.vos
+        if vo not in policy.requirements
+    ]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(file), type(error).__name__, f"cannot be read: {error}") from error

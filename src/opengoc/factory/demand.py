@@ -1,0 +1,156 @@
+"""Jobs without room become pilots: divided over the entries that may take them, held to the limits. Pure.
+
+A job counts once, however many entries it could use. What an entry's limit turns away is offered to others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from opengoc.factory.entries import Entry
+from opengoc.factory.match import Cluster
+from opengoc.factory.model import Limit
+from opengoc.factory.supply import narrowest_first
+
+#: Entry and VO.
+Place: TypeAlias = tuple[str, str]
+
+#: Parts of a pilot are added up: what rounding leaves is no pilot.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """How many more pilots an entry may be sent, and what says so."""
+
+    pilots: int
+    limit: Limit = Limit.NONE
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Pilots for one entry and VO."""
+
+    requested: int
+    allowed: int
+
+
+def divide(
+    clusters: Sequence[Cluster],
+    left: Sequence[int],
+    *,
+    entries: Mapping[str, Entry],
+    bounds: Mapping[str, Bound],
+) -> dict[Place, Share]:
+    """The pilots that ``left`` jobs of each cluster ask for, by entry and VO.
+
+    An entry without a bound takes none. Entries that are shut (a bound of 0 that is no count of pilots) are
+    asked only for jobs that have no other: so it shows what waits for them.
+    """
+    jobs = _Jobs(clusters, entries)
+    shut = {name for name, bound in bounds.items() if bound.limit in _SHUT}
+    for number in narrowest_first(clusters):
+        known = [name for name in clusters[number].entries if name in bounds]
+        jobs.spread(number, left[number], [name for name in known if name not in shut] or known)
+    allowed = _allow(jobs.pilots(), bounds)
+    # Once more for what the limits turned away: others may have room for it.
+    jobs.move_on(allowed, {name for name in bounds if name not in shut}, bounds)
+    requested = jobs.pilots()
+    allowed = _allow(requested, bounds)
+    return {
+        place: Share(requested=pilots, allowed=allowed[place])
+        for place, pilots in sorted(requested.items())
+        if pilots
+    }
+
+
+_SHUT = frozenset({Limit.DISABLED, Limit.OUTAGE, Limit.OUTAGE_AHEAD, Limit.FROZEN})
+
+
+class _Jobs:
+    """Which jobs were given to which entry."""
+
+    def __init__(self, clusters: Sequence[Cluster], entries: Mapping[str, Entry]) -> None:
+        self._clusters = clusters
+        self._entries = entries
+        #: Jobs of a cluster given to an entry.
+        self._given: Counter[tuple[int, str]] = Counter()
+        #: Pilots, in parts, that each entry was given jobs for.
+        self._load: defaultdict[str, float] = defaultdict(float)
+
+    def spread(self, number: int, jobs: int, names: Sequence[str]) -> None:
+        """Give jobs of a cluster to entries in proportion to their size, the rest to the least loaded."""
+        weights = {name: w for name in names if (w := self._size(name) * self._fit(number, name)) > 0}
+        total = sum(weights.values())
+        if not total or not jobs:
+            return
+        rest = jobs
+        for name, weight in weights.items():
+            rest -= (part := math.floor(jobs * weight / total))
+            self._give(number, name, part)
+        for _ in range(rest):
+            self._give(number, min(weights, key=lambda n: (self._load[n] / self._size(n), n)), 1)
+
+    def move_on(
+        self, allowed: Mapping[Place, int], open_entries: set[str], bounds: Mapping[str, Bound]
+    ) -> None:
+        """Offer what the limits turn away to entries that are open and have room."""
+        pilots = self._parts()
+        turned_away = {p: parts - allowed.get(p, 0) for p, parts in pilots.items()}
+        sent: Counter[str] = Counter()
+        for (name, _), count in allowed.items():
+            sent[name] += count
+        room = {name: float(bounds[name].pilots - sent[name]) for name in open_entries}
+        for (number, name), jobs in list(self._given.items()):
+            place = (name, self._clusters[number].vo)
+            fit = self._fit(number, name)
+            over = min(jobs, math.floor(max(0.0, turned_away[place]) * fit + _ROUNDING))
+            for other in self._clusters[number].entries:
+                fit_other = self._fit(number, other)
+                if other == name or not fit_other or room.get(other, 0) <= 0 or not over:
+                    continue
+                moved = min(over, math.floor(room[other] * fit_other + _ROUNDING))
+                self._give(number, other, moved)
+                over -= moved
+                room[other] -= moved / fit_other
+                turned_away[place] -= moved / fit
+
+    def pilots(self) -> dict[Place, int]:
+        """Whole pilots by entry and VO."""
+        return {place: math.ceil(parts - _ROUNDING) for place, parts in self._parts().items()}
+
+    def _parts(self) -> dict[Place, float]:
+        parts: defaultdict[Place, float] = defaultdict(float)
+        for (number, name), jobs in self._given.items():
+            parts[(name, self._clusters[number].vo)] += jobs / self._fit(number, name)
+        return dict(parts)
+
+    def _give(self, number: int, name: str, jobs: int) -> None:
+        if jobs:
+            self._given[(number, name)] += jobs
+            self._load[name] += jobs / self._fit(number, name)
+
+    def _fit(self, number: int, name: str) -> int:
+        entry = self._entries[name]
+        return self._clusters[number].fits_into(entry.cores, entry.memory_mib)
+
+    def _size(self, name: str) -> int:
+        return max(1, self._entries[name].max_pilots)
+
+
+def _allow(requested: Mapping[Place, int], bounds: Mapping[str, Bound]) -> dict[Place, int]:
+    """What each entry's bound leaves, its VOs served in turn."""
+    allowed = dict.fromkeys(requested, 0)
+    for name in {name for name, _ in requested}:
+        places = sorted(place for place in requested if place[0] == name)
+        left = bounds[name].pilots
+        while left > 0 and (waiting := [p for p in places if allowed[p] < requested[p]]):
+            for place in waiting[:left]:
+                allowed[place] += 1
+            left -= len(waiting[:left])
+    return allowed

@@ -1,0 +1,203 @@
+"""What the factory sees and does: payloads, pilots, slots, a snapshot of them, and actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from opengoc.condor.observation import Observation
+
+
+class PayloadState(StrEnum):
+    """What a job in a VO's queue does."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """A job of a VO that waits or runs."""
+
+    #: ``schedd#cluster.proc``.
+    id: str
+    vo: str
+    state: PayloadState
+    #: The attributes that the policy names, as far as the job has them.
+    attributes: Mapping[str, Any]
+
+
+class PilotState(StrEnum):
+    """What a pilot job in the factory's queue does."""
+
+    #: Not yet running: on its way to the site, or waiting in its batch system.
+    IDLE = "idle"
+    #: Running at the site; its startd may or may not have joined the pool.
+    RUNNING = "running"
+    #: Ended; its output waits to be collected.
+    COMPLETED = "completed"
+    HELD = "held"
+    #: On its way out of the queue.
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pilot:
+    """A pilot job in the factory's queue."""
+
+    id: str
+    #: ``cluster.proc`` in the factory's queue.
+    job: str
+    entry: str
+    vo: str
+    digest: str
+    state: PilotState
+    #: Since when it is in this state.
+    since: datetime
+    #: Why it is held; empty otherwise.
+    hold_reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """What a pilot offers in the pool and nobody uses."""
+
+    name: str
+    pilot_id: str
+    entry: str
+    vos: tuple[str, ...]
+    digest: str
+    #: What is left of it.
+    cores: int
+    memory_mib: int
+    #: Whether its pilot takes new jobs.
+    accepting: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """A pilot that was decided on and may, or may not yet, be in the factory's queue."""
+
+    pilot_id: str
+    entry: str
+    vo: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Everything a decision rests on."""
+
+    #: One of each VO schedd.
+    queues: tuple[Observation[Payload], ...]
+    pilots: Observation[Pilot]
+    slots: Observation[Slot]
+    #: Pilots under way into the queue, not seen there.
+    submissions: tuple[Submission, ...] = ()
+
+    @property
+    def observations(self) -> tuple[Observation[Any], ...]:
+        """All of them."""
+        return (*self.queues, self.pilots, self.slots)
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """Jobs of all queues."""
+        return tuple(payload for queue in self.queues for payload in queue.items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitPilots:
+    """Send pilots of an entry for a VO."""
+
+    entry: str
+    vo: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovePilot:
+    """Take a pilot back."""
+
+    pilot: Pilot
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectPilot:
+    """Fetch and keep what an ended pilot left, then let its job leave the queue."""
+
+    pilot: Pilot
+    reason: str = "ended"
+
+
+Action: TypeAlias = SubmitPilots | RemovePilot | CollectPilot
+
+
+class Limit(StrEnum):
+    """What kept the factory from sending all pilots that an entry was asked for."""
+
+    NONE = ""
+    #: Pilots of the entry submitted and not yet gone.
+    MAX_PILOTS = "max_pilots"
+    #: Pilots of the entry that wait.
+    MAX_IDLE = "max_idle"
+    #: Pilots the factory submits in one cycle.
+    CYCLE = "cycle"
+    DISABLED = "disabled"
+    OUTAGE = "outage"
+    #: A pilot could not end before a scheduled outage.
+    OUTAGE_AHEAD = "outage ahead"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryRow:
+    """One entry and VO in one cycle: what was wanted, what was done, and what bound."""
+
+    entry: str
+    vo: str
+    #: Idle jobs of the VO that could run there; each counts in every entry that it could use.
+    matching_jobs: int
+    #: Pilots asked for: this entry's share of the jobs that have no place yet.
+    requested: int
+    #: Pilots sent.
+    allowed: int
+    limit: Limit
+    #: The limit in words.
+    detail: str
+    #: Pilots in the factory's queue, on the way there included.
+    idle: int
+    running: int
+    held: int
+    #: Slots with something free in the pool.
+    free_slots: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What one cycle leaves to the next. Losing it delays removals; nothing else."""
+
+    #: Idle pilots that nothing asked for.
+    surplus: frozenset[str] = frozenset()
+    #: Pilots that were seen in the pool.
+    joined: frozenset[str] = frozenset()
+    #: Pilots in the queue, and slots in the pool, when each was last seen whole.
+    pilots: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to do, why, and what the next cycle is to remember."""
+
+    actions: tuple[Action, ...]
+    rows: tuple[EntryRow, ...]
+    #: Why nothing is requested or removed; empty when the snapshot can be trusted.
+    frozen: str
+    #: Idle jobs that no entry takes.
+    unmatched_jobs: int
+    memory: Memory = field(default_factory=Memory)

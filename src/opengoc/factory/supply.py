@@ -1,0 +1,92 @@
+"""What is there for the jobs already: free slots in the pool, and pilots on their way. Pure.
+
+Jobs are put into what they can use, so that a slot or a pilot that nobody can use is no supply, and two jobs
+do not count on the same core.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from opengoc.factory.match import Cluster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """Room for jobs of one VO behind one entry."""
+
+    pilot_id: str
+    entry: str
+    vo: str
+    cores: int
+    memory_mib: int
+    #: Rooms of a lower rank are filled first: slots, then running pilots, then waiting ones.
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """Where the idle jobs find room."""
+
+    #: Idle jobs of each cluster, in the given order, for which there is no room.
+    left: tuple[int, ...]
+    #: Pilots that have something to do.
+    used: frozenset[str]
+
+
+#: (rank, cores, memory in MiB): what is left of a room after a job is a room of another shape.
+_Shape: TypeAlias = tuple[int, int, int]
+
+
+class _Rooms:
+    """Rooms by entry, VO and shape."""
+
+    def __init__(self, rooms: Iterable[Room]) -> None:
+        self._by_place: defaultdict[tuple[str, str], defaultdict[_Shape, deque[str]]]
+        self._by_place = defaultdict(lambda: defaultdict(deque))
+        for room in rooms:
+            shapes = self._by_place[(room.entry, room.vo)]
+            shapes[(room.rank, room.cores, room.memory_mib)].append(room.pilot_id)
+
+    def put(self, cluster: Cluster, jobs: int, entry: str, used: set[str]) -> int:
+        """Put up to ``jobs`` jobs behind an entry; how many found no room."""
+        shapes = self._by_place.get((entry, cluster.vo))
+        if not shapes:
+            return jobs
+        for shape in sorted(shapes):
+            rank, cores, memory_mib = shape
+            fit = cluster.fits_into(cores, memory_mib)
+            while fit and jobs and shapes[shape]:
+                # The first come first: the youngest are left over, and are the ones to take back.
+                pilot_id = shapes[shape].popleft()
+                taken = min(fit, jobs)
+                jobs -= taken
+                used.add(pilot_id)
+                rest = (rank, cores - taken * cluster.cores, memory_mib - taken * cluster.memory_mib)
+                shapes[rest].append(pilot_id)
+            if not jobs:
+                break
+        return jobs
+
+
+def assign(clusters: Sequence[Cluster], rooms: Iterable[Room]) -> Assignment:
+    """Put the idle jobs into the rooms, those with the fewest entries first: they have no other place."""
+    free = _Rooms(rooms)
+    left = [cluster.idle for cluster in clusters]
+    used: set[str] = set()
+    for number in narrowest_first(clusters):
+        for entry in clusters[number].entries:
+            if left[number]:
+                left[number] = free.put(clusters[number], left[number], entry, used)
+    return Assignment(left=tuple(left), used=frozenset(used))
+
+
+def narrowest_first(clusters: Sequence[Cluster]) -> list[int]:
+    """Numbers of the clusters, those that fit into the fewest places first, larger jobs before smaller."""
+    return sorted(
+        range(len(clusters)),
+        key=lambda n: (len(clusters[n].entries), -clusters[n].cores, -clusters[n].memory_mib),
+    )
