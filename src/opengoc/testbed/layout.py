@@ -65,6 +65,11 @@ class Layout:
         return self.state / "etc"
 
     @property
+    def root(self) -> Path:
+        """Names the root that the sandboxes were last started on."""
+        return self.state / "root.txt"
+
+    @property
     def ports(self) -> Path:
         """The ports chosen at the first start."""
         return self.state / "ports.json"

@@ -45,6 +45,18 @@ def machines_of(layout: Layout, root: Path) -> list[Machine]:
     return machines
 
 
+def login_sandbox(layout: Layout, root: Path) -> Sandbox:
+    """A login node: tools of HTCondor and Slurm and the tokens of people, no daemon's secrets."""
+    return Sandbox(
+        name="factory",
+        root=root,
+        layout=layout,
+        hostname="login",
+        reads_tokens=True,
+        binds=_munge_socket(layout),
+    )
+
+
 def _condor(layout: Layout, root: Path, name: str) -> Machine:
     config = layout.condor_config(name)
     environment = {"CONDOR_CONFIG": str(config)}

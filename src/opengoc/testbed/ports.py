@@ -51,9 +51,10 @@ def require_free(ports: Iterable[int], kept_in: Path) -> None:
     """Raises Temporary when somebody else listens on one of the ports."""
     taken = [port for port in ports if not _is_free(port)]
     if taken:
+        names = ", ".join(map(str, taken))
         raise Temporary(
-            f"port {', '.join(map(str, taken))} of the testbed is in use by another program; end that program, "
-            f"or remove {kept_in} and the settings made from it to have new ports chosen"
+            f"port {names} of the testbed is in use by another program; end that program, or remove "
+            f"{kept_in} and the settings made from it to have new ports chosen"
         )
 
 

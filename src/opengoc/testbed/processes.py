@@ -1,4 +1,4 @@
-"""Processes as /proc shows them: children, memory, identity. For the pids this testbed started, and only them."""
+"""Processes as /proc shows them: descendants, memory, identity, the mark of a testbed."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def build_root(progress: Progress) -> Path:
     """The private root, built when it is not there yet (about half a minute, 400 MB).
 
     It is built beside its place and renamed: an interrupted build leaves a folder that the next one removes.
-    A second builder waits for the first. Raises Temporary (mirror away, disk full), Permanent (tools missing).
+    A second builder waits for the first. Raises Temporary (mirror away, disk full) or Permanent (no tools).
     """
     root = root_folder()
     with _only_builder(root):

@@ -68,9 +68,8 @@ class Sandbox:
                 self.argv(command, environment), capture_output=True, text=True, timeout=timeout, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise Temporary(
-                f"{command[0]} in {self.name} did not end within {timeout:.0f} s; see {self.layout.log(self.name)}"
-            ) from error
+            logs = self.layout.log(self.name)
+            raise Temporary(f"{command[0]} in {self.name} took over {timeout:.0f} s; see {logs}") from error
         except FileNotFoundError as error:
             raise Permanent("bubblewrap (bwrap) is not installed; run `goc testbed install`") from error
         if done.returncode != 0:

@@ -1,0 +1,44 @@
+"""The two Debian packages that a testbed needs on the machine itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from opengoc.base.errors import Permanent, Temporary
+
+#: Command → the package that brings it.
+_COMMANDS = {"bwrap": "bubblewrap", "mmdebstrap": "mmdebstrap"}
+
+
+def missing_packages(*, root_is_built: bool) -> list[str]:
+    """Packages to be installed; mmdebstrap only while the root has to be built."""
+    needed = {"bwrap"} if root_is_built else set(_COMMANDS)
+    return sorted(_COMMANDS[command] for command in needed if shutil.which(command) is None)
+
+
+def install(packages: list[str], tell: Callable[[str], None]) -> None:
+    """Install with apt, as root or by ``sudo -n``. Raises Permanent with the command for an administrator."""
+    if not packages:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if prefix and not _sudo_works():
+        raise Permanent(f"{', '.join(packages)} must be installed by an administrator: {' '.join(command)}")
+    tell(f"install {', '.join(packages)} (apt-get)")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # An image without package lists, or with old ones, cannot install: fetch them first.
+    for argv in ([*prefix, "apt-get", "update", "-qq"], [*prefix, *command]):
+        done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=900, check=False)
+        if done.returncode != 0:
+            raise Temporary(f"{' '.join(argv)} failed: {done.stderr.strip()[-400:]}")
+
+
+def _sudo_works() -> bool:
+    if shutil.which("sudo") is None:
+        return False
+    return (
+        subprocess.run(["sudo", "-n", "true"], capture_output=True, timeout=20, check=False).returncode == 0
+    )
