@@ -61,6 +61,7 @@ class Downtime:
     resource_id: str | None = None
     #: Kinds of the services affected.
     services: tuple[str, ...]
+    #: Always with an end: an open downtime is announced up to a guess and extended.
     interval: Interval
     severity: Severity
     description: str = ""
@@ -76,6 +77,8 @@ class Downtime:
         where = f"downtime {self.id}"
         if not self.services or len(set(self.services)) != len(self.services):
             raise InvalidInput(f"{where}: services", list(self.services), "needs one or more, each once")
+        if self.interval.end is None:
+            raise InvalidInput(f"{where}: end", None, "needs an end; a downtime can be extended later")
         for name in ("declared_at", "cancelled_at"):
             moment = getattr(self, name)
             if moment is not None:

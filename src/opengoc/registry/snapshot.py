@@ -96,9 +96,7 @@ class Registry:
             for downtime in self.downtimes_of(resource, service=service)
             if downtime.is_outage and now in downtime.interval
         ]
-        return max(
-            current, key=lambda outage: (outage.interval.end is None, outage.interval.end), default=None
-        )
+        return max(current, key=lambda outage: outage.interval.end or now, default=None)
 
     def next_outage_start(
         self, resource: str, now: datetime, *, service: str | None = None

@@ -54,11 +54,18 @@ class Tree:
     """All entries of one tree, by kind and name (contacts and downtimes by id)."""
 
     entries: dict[str, dict[str, Entry]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    #: Ids of downtimes that are in the files and too faulty to be read: not here, yet not gone.
+    left_out: set[str] = field(default_factory=set)
 
     def add(self, entry: Entry) -> Entry | None:
         """Take the entry in. Returns the one that holds its name already, which then stays."""
         standing = self.entries[entry.kind].setdefault(name_of(entry.value), entry)
         return None if standing is entry else standing
+
+    def leave_out(self, downtime_id: str) -> None:
+        """Drop a downtime without saying that it is gone."""
+        self.entries["downtime"].pop(downtime_id, None)
+        self.left_out.add(downtime_id)
 
     def of(self, kind: str) -> Mapping[str, Entry]:
         """The entries of a kind by name."""

@@ -285,7 +285,10 @@ def _reporting_group_names(fields: Fields) -> tuple[str, ...]:
 
 def downtime(fields: Fields) -> Downtime | None:
     """One item of a downtimes file."""
-    downtime_id = fields.required_text("ID")
+    downtime_id = fields.text("ID")
+    if not downtime_id:
+        # Of no kind: without an id, nobody can tell whether a standing downtime was meant.
+        fields.findings.fault(fields.where(), "ID", "is missing: a downtime needs one")
     resource = fields.required_text("ResourceName")
     start, end = _time(fields, "StartTime"), _time(fields, "EndTime")
     declared = _time(fields, "CreatedTime") if fields.has("CreatedTime") else None

@@ -80,6 +80,8 @@ class _Walk:
             value = None
         fields.refuse_unknown()
         if value is None:
+            if fields.kind == "downtime" and (downtime_id := fields.text("ID")):
+                self.tree.leave_out(downtime_id)
             return
         standing = self.tree.add(Entry(kind=fields.kind, value=value, where=fields.where(key)))
         if standing is not None:
