@@ -1,7 +1,7 @@
 """Reports by mail: owed in the ledger, delivered by SMTP, each delivery with a state that can be looked up.
 
-A mail is owed once per revision and recipient, whatever was called how often. It is sent at least once: a sender
-that dies between the server's "250" and its own note sends again, under the same Message-ID.
+A mail is owed once per revision and recipient, whatever was called how often. It is sent at least once: a
+sender that dies between the server's "250" and its own note sends again, under the same Message-ID.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import smtplib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from opengoc.base.errors import Conflict, InvalidInput, Permanent, Temporary
 from opengoc.base.ids import digest
+from opengoc.base.instant import utc_now
 from opengoc.reports.published import Publication
 from opengoc.reports.render import html, text
 from opengoc.reports.wording import report_title
@@ -122,21 +123,25 @@ def owe_report(
     )
 
 
-def deliver(database: Database, server: MailServer, *, now: datetime) -> tuple[Delivery, ...]:
-    """Try every mail that is due at ``now``, one after the other; gives how each of them came out.
+def deliver(
+    database: Database, server: MailServer, *, clock: Callable[[], datetime] = utc_now
+) -> tuple[Delivery, ...]:
+    """Try every mail that is due, once, one after the other; gives how each of them came out.
 
     May be killed at any line: a claimed mail is free again when its lease runs out.
     """
-    tried = []
+    tried: set[str] = set()
     while True:
+        # One at a time, by the clock of that moment: a claim must not age while others are being sent.
+        now = clock()
         with database.begin() as conn:
             claimed = ledger.claim(conn, KIND, now=now, limit=1, lease_seconds=_LEASE_SECONDS)
-        if not claimed:
+        if not claimed or claimed[0].key in tried:
             break
-        tried.append(_attempt(database, server, claimed[0], now=now))
-    keys = set(tried)
+        tried.add(claimed[0].key)
+        _attempt(database, server, claimed[0], now=now)
     with database.read() as conn:
-        return tuple(_delivery(effect) for effect in ledger.effects(conn, KIND) if effect.key in keys)
+        return tuple(_delivery(effect) for effect in ledger.effects(conn, KIND) if effect.key in tried)
 
 
 def deliveries(conn: Connection) -> tuple[Delivery, ...]:
@@ -158,8 +163,8 @@ def alarms(items: Iterable[Delivery], now: datetime) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _attempt(database: Database, server: MailServer, effect: Effect, *, now: datetime) -> str:
-    """Send one claimed mail and note how it came out; gives its key."""
+def _attempt(database: Database, server: MailServer, effect: Effect, *, now: datetime) -> None:
+    """Send one claimed mail and note how it came out."""
     error, retry_at = "", None
     try:
         send(server, _message(effect, now), str(effect.payload["recipient"]))
@@ -183,7 +188,6 @@ def _attempt(database: Database, server: MailServer, effect: Effect, *, now: dat
     except Conflict:
         # The lease ran out and another sender has the mail: its note counts.
         log.warning("action=mail key=%s lost its claim", effect.key)
-    return effect.key
 
 
 def send(server: MailServer, message: EmailMessage, recipient: str) -> None:

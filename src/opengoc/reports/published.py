@@ -52,7 +52,8 @@ def publish(
     """
     standing = published(conn, draft.week)
     if standing is None:
-        return _write(conn, draft.as_revision(1, draft.corrections), feed, who, why, expect=None)
+        first = draft.as_revision(len(facts.history(conn, KIND, draft.week)) + 1, draft.corrections)
+        return _write(conn, first, feed, who, why, expect=None)
     if draft.as_of < standing.report.as_of:
         raise InvalidInput(
             f"report {draft.week}",

@@ -13,7 +13,7 @@ from opengoc.reports.sections.downtimes import downtimes
 from opengoc.reports.sections.factory import factory
 from opengoc.reports.sections.operations import operations
 from opengoc.reports.sections.sources import sources
-from opengoc.reports.sections.vo import overview, section_name, vo_section
+from opengoc.reports.sections.vo import in_full, overview, section_name, vo_section
 
 #: Sections that people fill in; the others take notes as well.
 ACTIONS = "actions"
@@ -30,7 +30,7 @@ def build(inputs: ReportInputs, week: str, as_of: datetime, now: datetime) -> Re
         Section(name=ACTIONS, title="Action and significant items", empty="None was written down."),
         Section(name=ATTENDANCE, title="Attendance and apologies", empty="None was written down."),
         overview(inputs, as_of),
-        *(vo_section(inputs, vo, as_of) for vo in inputs.vos),
+        *(vo_section(inputs, vo, as_of) for vo in in_full(inputs)),
         operations(inputs, as_of),
         factory(inputs, as_of),
         downtimes(inputs),

@@ -1,18 +1,16 @@
-"""A week of two VOs at two sites with everything a week can have: a full day, a hole, a zero, a downtime."""
+"""The example week as inputs and as a report."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
+from example_week import AS_OF, BEFORE, MONDAY, WEEK, week_rows, week_usage
 
 from opengoc.base.figure import Figure
-from opengoc.base.interval import Interval, week
+from opengoc.base.interval import Interval
 from opengoc.reports.inputs import (
     Applied,
-    Coverage,
-    DayUsage,
     DowntimeNews,
     EntryWeek,
     FactoryWeek,
@@ -24,83 +22,19 @@ from opengoc.reports.inputs import (
     WeekUsage,
 )
 from opengoc.reports.model import Note, Report, Spell, SpellState, Strip
-from opengoc.reports.usage import days_of
 from opengoc.reports.weekly import build
-
-WEEK = "2026-W46"
-BEFORE = "2026-W45"
-MONDAY = week(WEEK).start
-AS_OF = datetime(2026, 11, 17, 9, 30, tzinfo=UTC)
-
-
-def usage_day(
-    vo: str, site: str, day: date, kind: str, jobs: int, *, hours: float = 1.5, **more: Any
-) -> DayUsage:
-    """One row of usage; two cores a job, 80 % of them busy."""
-    wall = jobs * hours * 3600
-    given: dict[str, Any] = {
-        "wall_seconds": wall,
-        "core_seconds": 2 * wall,
-        "cpu_core_seconds": 2 * wall,
-        "cpu_seconds": 1.6 * wall,
-    }
-    return DayUsage(vo=vo, site=site, day=day, kind=kind, jobs=jobs, **(given | more))
-
-
-def week_usage(name: str, rows: list[DayUsage], *, holes: dict[str, list[int]] | None = None) -> WeekUsage:
-    """A week with one source a kind; ``holes`` names the days (0 is Monday) that a source lacks."""
-    empty = WeekUsage(week=name, interval=week(name))
-    days = days_of(empty)
-    coverage = tuple(
-        Coverage(
-            source=source,
-            kind=kind,
-            days=frozenset(day for n, day in enumerate(days) if n not in (holes or {}).get(source, [])),
-            reason="the history was rotated away before it was read" if (holes or {}).get(source) else "",
-        )
-        for source, kind in (("pool-history", "payload"), ("site-history", "pilot"))
-    )
-    return WeekUsage(
-        week=name,
-        interval=week(name),
-        days=tuple(rows),
-        coverage=coverage,
-        evidence={"table": "usage", "version": 17},
-    )
-
-
-def _rows(name: str, scale: int) -> list[DayUsage]:
-    days = days_of(WeekUsage(week=name, interval=week(name)))
-    rows = []
-    for n, day in enumerate(days):
-        rows.append(usage_day("cms", "ITB-CONDOR", day, "payload", scale * (n + 3)))
-        rows.append(usage_day("cms", "ITB-SLURM", day, "payload", scale * 2))
-        rows.append(usage_day("cms", "ITB-CONDOR", day, "pilot", scale, hours=9.25))
-        rows.append(
-            usage_day(
-                "ligo",
-                "ITB-SLURM",
-                day,
-                "pilot",
-                2,
-                cpu_seconds=None,
-                cpu_core_seconds=None,
-                jobs_without_cpu=2,
-            )
-        )
-    return rows
 
 
 @pytest.fixture
 def usage() -> WeekUsage:
     """The week: the site's history of Thursday is lost."""
-    return week_usage(WEEK, _rows(WEEK, 40), holes={"site-history": [3]})
+    return week_usage(WEEK, week_rows(WEEK, 40), holes={"site-history": [3]})
 
 
 @pytest.fixture
 def usage_before() -> WeekUsage:
     """The week before, read in full."""
-    return week_usage(BEFORE, _rows(BEFORE, 30))
+    return week_usage(BEFORE, week_rows(BEFORE, 30))
 
 
 @pytest.fixture

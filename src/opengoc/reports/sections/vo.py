@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from opengoc.base.figure import Figure
@@ -23,6 +24,8 @@ from opengoc.reports.wording import figure_title
 
 _BEFORE = "_week_before"
 _NOT_COMPARED = "–"
+#: Up to so many VOs each have a section; of more, only those with a record or a note.
+_ALL_IN_FULL = 8
 
 
 def section_name(vo: str) -> str:
@@ -30,11 +33,21 @@ def section_name(vo: str) -> str:
     return "vo-" + "_".join(vo.split())
 
 
+def in_full(inputs: ReportInputs) -> tuple[str, ...]:
+    """The VOs that have a section of their own, in order."""
+    if len(inputs.vos) <= _ALL_IN_FULL:
+        return inputs.vos
+    seen = {row.vo for row in (*inputs.usage.days, *inputs.before.days)}
+    noted = {note.section for note in inputs.notes}
+    return tuple(vo for vo in inputs.vos if vo in seen or section_name(vo) in noted)
+
+
 def overview(inputs: ReportInputs, as_of: datetime) -> Section:
     """All VOs at a glance, and their week by day."""
     shown = ("wall_hours", "wall_hours_change", "cpu_efficiency", "pilot_jobs", "payload_jobs")
     rows: list[tuple[Cell, ...]] = []
-    for vo in inputs.vos:
+    vos = in_full(inputs)
+    for vo in vos:
         figures = {figure.name: figure for figure in _compared(inputs, vo, as_of)}
         rows.append((vo, *(figures[name] for name in shown)))
     columns = ("VO", "Wall hours", "Change", "CPU/wall", "Pilot jobs", "Payload jobs")
@@ -43,11 +56,14 @@ def overview(inputs: ReportInputs, as_of: datetime) -> Section:
             title="", columns=columns, rows=tuple(rows), empty="No VO is registered and none used the grid."
         )
     ]
-    if inputs.vos:
+    if vos:
         blocks += [
-            _by_day(inputs, PILOT, "Wall hours of pilots, by VO and day", "hours", as_of),
-            _by_day(inputs, PAYLOAD, "Payload jobs, by VO and day", "jobs", as_of),
+            _by_day(inputs, vos, PILOT, "Wall hours of pilots, by VO and day", "hours", as_of),
+            _by_day(inputs, vos, PAYLOAD, "Payload jobs, by VO and day", "jobs", as_of),
         ]
+    quiet = [vo for vo in inputs.vos if vo not in vos]
+    if quiet:
+        blocks.append(_quiet(inputs, quiet, as_of))
     return Section(name="overview", title="The week at a glance", blocks=tuple(blocks))
 
 
@@ -97,10 +113,21 @@ def _sites(week: WeekUsage, vo: str, as_of: datetime) -> Table:
     )
 
 
-def _by_day(inputs: ReportInputs, kind: str, title: str, unit: str, as_of: datetime) -> Bars:
+def _quiet(inputs: ReportInputs, vos: Iterable[str], as_of: datetime) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for vo in vos:
+        figures = {figure.name: figure for figure in usage_figures(inputs.usage, {"vo": vo}, as_of)}
+        rows.append((vo, figures["pilot_jobs"], figures["payload_jobs"]))
+    title = "VOs without a record this week or the week before"
+    return Table(title=title, columns=("VO", "Pilot jobs", "Payload jobs"), rows=tuple(rows))
+
+
+def _by_day(
+    inputs: ReportInputs, vos: Iterable[str], kind: str, title: str, unit: str, as_of: datetime
+) -> Bars:
     week = inputs.usage
     series = []
-    for vo in inputs.vos:
+    for vo in vos:
         points = []
         for day in days_of(week):
             sums = add(r for r in week.days if (r.vo, r.kind, r.day) == (vo, kind, day))

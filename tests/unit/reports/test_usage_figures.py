@@ -1,0 +1,174 @@
+"""Sums, ratios and changes know what they lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_day, week_usage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opengoc.base.figure import Figure, FigureState
+from opengoc.reports.inputs import QueueSample, WeekUsage
+from opengoc.reports.usage import change, days_of, lack_of, running_figures, usage_figures
+
+DAYS = days_of(week_usage(WEEK, []))
+
+
+def figures_of(usage: WeekUsage, as_of: datetime = AS_OF) -> dict[str, Figure]:
+    return {figure.name: figure for figure in usage_figures(usage, {"vo": "cms"}, as_of)}
+
+
+def test_hours_and_ratio_come_from_pilots_and_are_never_added_to_payload() -> None:
+    rows = [
+        usage_day("cms", "ITB-CONDOR", DAYS[0], "pilot", 4, hours=10),
+        usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 30, hours=1),
+        usage_day("ligo", "ITB-CONDOR", DAYS[0], "pilot", 99),
+    ]
+    figures = figures_of(week_usage(WEEK, rows))
+    assert figures["pilot_jobs"].value == 4
+    assert figures["wall_hours"].value == pytest.approx(40)
+    assert figures["core_hours"].value == pytest.approx(80)
+    assert figures["cpu_efficiency"].value == pytest.approx(80)
+    assert figures["payload_jobs"].value == 30
+    assert figures["payload_wall_hours"].value == pytest.approx(30)
+
+
+def test_nothing_in_a_week_that_was_read_is_zero() -> None:
+    figures = figures_of(week_usage(WEEK, []))
+    assert figures["payload_jobs"].state is FigureState.ZERO
+    assert figures["wall_hours"].state is FigureState.ZERO
+
+
+def test_nothing_in_a_week_that_was_not_read_is_missing_with_the_reason() -> None:
+    usage = week_usage(WEEK, [], holes={"pool-history": list(range(7))})
+    jobs = figures_of(usage)["payload_jobs"]
+    assert (jobs.state, jobs.value) == (FigureState.MISSING, None)
+    assert jobs.reason == "the history was rotated away before it was read"
+
+
+def test_without_a_source_there_is_no_number() -> None:
+    usage = replace(week_usage(WEEK, []), coverage=())
+    assert figures_of(usage)["pilot_jobs"].reason == "no source of pilot records"
+
+
+def test_a_day_that_lacks_makes_the_sum_partial() -> None:
+    rows = [usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 12)]
+    jobs = figures_of(week_usage(WEEK, rows, holes={"pool-history": [4]}))["payload_jobs"]
+    assert (jobs.state, jobs.value, jobs.reason) == (FigureState.PARTIAL, 12, "6 of 7 days")
+
+
+def test_records_of_a_source_that_was_not_read_through_still_count() -> None:
+    rows = [usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 12)]
+    usage = week_usage(WEEK, rows, holes={"pool-history": list(range(7))})
+    jobs = figures_of(usage)["payload_jobs"]
+    assert (jobs.state, jobs.value) == (FigureState.PARTIAL, 12)
+
+
+def test_of_two_sources_the_one_that_lacks_days_is_named() -> None:
+    usage = week_usage(WEEK, [])
+    other = replace(usage.coverage[0], source="other-history", days=frozenset(DAYS[:5]))
+    lack = lack_of(replace(usage, coverage=(*usage.coverage, other)), "payload", AS_OF)
+    assert lack.reason == "other-history: 5 of 7 days"
+
+
+def test_a_running_week_is_to_date() -> None:
+    wednesday = MONDAY + timedelta(days=2, hours=9)
+    usage = week_usage(WEEK, [usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 5)])
+    jobs = figures_of(usage, as_of=wednesday)["payload_jobs"]
+    assert (jobs.state, jobs.reason) == (FigureState.PARTIAL, "to date")
+
+
+def test_a_week_that_has_not_begun_is_missing() -> None:
+    jobs = figures_of(week_usage(WEEK, []), as_of=MONDAY - timedelta(days=1))["payload_jobs"]
+    assert jobs.state is FigureState.MISSING
+
+
+def test_jobs_without_processor_time_stay_out_of_the_ratio_and_are_counted() -> None:
+    rows = [
+        usage_day("cms", "ITB-CONDOR", DAYS[0], "pilot", 3, hours=1),
+        usage_day(
+            "cms",
+            "ITB-SLURM",
+            DAYS[0],
+            "pilot",
+            5,
+            cpu_seconds=None,
+            cpu_core_seconds=None,
+            jobs_without_cpu=5,
+        ),
+    ]
+    ratio = figures_of(week_usage(WEEK, rows))["cpu_efficiency"]
+    assert ratio.value == pytest.approx(80)
+    assert ratio.reason == "5 of 8 jobs state no processor time"
+
+
+def test_a_ratio_of_no_jobs_is_missing() -> None:
+    assert figures_of(week_usage(WEEK, []))["cpu_efficiency"].reason == "no jobs"
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        (Figure.missing("wall_hours", "hours", "not read", as_of=AS_OF), "the week before was not observed"),
+        (Figure.known("wall_hours", 3, "hours", as_of=AS_OF, lacking="x"), "the week before is partial"),
+        (Figure.known("wall_hours", 0, "hours", as_of=AS_OF), "the week before was zero"),
+    ],
+)
+def test_there_is_no_change_against_what_was_not_seen(before: Figure, reason: str) -> None:
+    now = Figure.known("wall_hours", 100, "hours", as_of=AS_OF)
+    found = change("wall_hours_change", now, before)
+    assert (found.value, found.reason) == (None, reason)
+
+
+def test_there_is_no_change_of_half_a_week() -> None:
+    now = Figure.known("wall_hours", 100, "hours", as_of=AS_OF, lacking="3 of 7 days")
+    found = change("wall_hours_change", now, Figure.known("wall_hours", 200, "hours", as_of=AS_OF))
+    assert (found.value, found.reason) == (None, "this week is partial")
+
+
+@given(now=st.integers(0, 10**9), before=st.integers(1, 10**9))
+def test_change_is_percent_of_the_week_before(now: int, before: int) -> None:
+    found = change(
+        "c", Figure.known("n", now, "jobs", as_of=AS_OF), Figure.known("n", before, "jobs", as_of=AS_OF)
+    )
+    assert found.value == pytest.approx(100 * (now - before) / before)
+
+
+def test_running_jobs_are_means_of_hours_and_the_highest_look() -> None:
+    looks = tuple(
+        QueueSample(at=MONDAY + timedelta(minutes=minutes), running={"cms": running})
+        for minutes, running in ((0, 10), (20, 20), (70, 60))
+    )
+    mean, peak = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
+    assert mean.value == pytest.approx((15 + 60) / 2)
+    assert peak.value == 60
+    assert mean.reason == "looked at in 2 of 168 hours"
+
+
+def test_a_week_looked_at_every_hour_gives_a_full_figure_and_an_absent_vo_is_zero() -> None:
+    looks = tuple(QueueSample(at=MONDAY + timedelta(hours=n), running={"cms": 7}) for n in range(168))
+    usage = replace(week_usage(WEEK, []), samples=looks)
+    mean, peak = running_figures(usage, "cms", AS_OF)
+    assert (mean.state, mean.value, peak.value) == (FigureState.VALUE, 7, 7)
+    assert running_figures(usage, "ligo", AS_OF)[0].state is FigureState.ZERO
+
+
+def test_a_look_at_a_queue_that_did_not_answer_is_said() -> None:
+    looks = (QueueSample(at=MONDAY, running={"cms": 7}, complete=False),)
+    mean, _ = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
+    assert "1 of 1 looks incomplete" in mean.reason
+
+
+def test_looks_of_another_week_do_not_count() -> None:
+    looks = (QueueSample(at=MONDAY - timedelta(minutes=1), running={"cms": 7}),)
+    mean, peak = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
+    assert mean.value is None
+    assert peak.value is None
+
+
+def test_weeks_are_utc_mondays() -> None:
+    assert DAYS[0] == MONDAY.date() == datetime(2026, 11, 9, tzinfo=UTC).date()
+    assert days_of(week_usage(BEFORE, []))[-1] == DAYS[0] - timedelta(days=1)
