@@ -1,0 +1,110 @@
+"""Starts the pilot's own HTCondor, looks at it, and signals it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from typing import Dict, Mapping, Optional
+
+from goc_pilot.condor_config import DRAINING, Layout
+from goc_pilot.condor_logs import StartLog, read_start_log, running_jobs
+from goc_pilot.node import Binaries
+from goc_pilot.processes import collect, descendants, die_with_parent, parent_of, send
+
+# The startd needs this long to read the changed configuration before it is told to stop.
+_RECONFIGURE_SECONDS = 0.5
+
+
+class Condor:
+    """One running condor_master with its startd. Use ``start_condor`` to make one."""
+
+    def __init__(self, layout: Layout, process: "subprocess.Popen[bytes]") -> None:
+        self.layout = layout
+        self._process = process
+        self._log_size = -1
+        self._log = read_start_log("")
+
+    def status(self) -> Optional[int]:
+        """Exit status of the master, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def start_log(self) -> StartLog:
+        """What the startd has logged so far; nothing, as long as it has no log."""
+        path = self.layout.path("log/StartLog")
+        try:
+            size = os.path.getsize(path)
+            if size != self._log_size:
+                with open(path, encoding="utf-8", errors="replace") as log:
+                    self._log = read_start_log(log.read())
+                self._log_size = size
+        except FileNotFoundError:
+            # Not written yet, or being rotated this moment: what was read before still holds.
+            return self._log
+        return self._log
+
+    def jobs_running(self) -> int:
+        """Jobs that have a scratch folder."""
+        return running_jobs(self.layout.path("execute"))
+
+    def vacate(self) -> None:
+        """No new jobs; running ones get their soft signal now; then the daemons end."""
+        with open(self.layout.condor_config, "a", encoding="utf-8") as config:
+            config.write(DRAINING)
+        for pid in descendants(self._process.pid):
+            if parent_of(pid) == self._process.pid:
+                send(pid, signal.SIGHUP)
+        time.sleep(_RECONFIGURE_SECONDS)
+        self._process.send_signal(signal.SIGTERM)
+
+    def quit(self) -> None:
+        """The daemons end jobs at once and then themselves."""
+        self._process.send_signal(signal.SIGQUIT)
+
+    def collect_orphans(self) -> None:
+        """Take the exit status of ended processes that came back to the pilot; never that of the master."""
+        collect([pid for pid in descendants(os.getpid()) if pid != self._process.pid])
+
+
+def condor_environment(environment: Mapping[str, str], layout: Layout) -> Dict[str, str]:
+    """The environment of the pilot's HTCondor: that of the site's own HTCondor, if there is one, taken out.
+
+    Every variable _CONDOR_X is a setting to HTCondor, and CONDOR_INHERIT would make it the child of a foreign
+    daemon. The ancestor marks stay: by them the site's HTCondor finds what it has to clean up.
+    """
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name.upper().startswith("_CONDOR_ANCESTOR_")
+        or not name.upper().startswith(("_CONDOR_", "CONDOR_"))
+    }
+    kept["CONDOR_CONFIG"] = layout.condor_config
+    return kept
+
+
+def make_folders(layout: Layout, token_file: str) -> None:
+    """Make the private folders. A token that is there is copied into one of them. Raises OSError."""
+    for folder in layout.folders:
+        os.mkdir(folder, 0o700)
+    if os.path.isfile(token_file):
+        copy = layout.path("tokens/pilot.token")
+        # Private from its first byte on.
+        descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as target, open(token_file, "rb") as source:
+            shutil.copyfileobj(source, target)
+
+
+def start_condor(layout: Layout, binaries: Binaries, environment: Mapping[str, str]) -> Condor:
+    """Start the master in the foreground of its own session. Raises OSError."""
+    with open(layout.path("log/master.out"), "wb") as output:
+        process = subprocess.Popen(
+            [binaries.master, "-f"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=layout.work_directory,
+            env=dict(environment),
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    return Condor(layout, process)

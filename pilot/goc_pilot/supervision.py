@@ -1,0 +1,90 @@
+"""What to do next with a running HTCondor: pure, from what is seen now.
+
+Ending goes in three stages, each with a deadline: vacate (SIGTERM to the master: jobs get their soft signal
+and vacate_seconds), quit (SIGQUIT: daemons end jobs at once), kill (SIGKILL to every descendant).
+"""
+
+from typing import NamedTuple, Optional
+
+from goc_pilot.condor_config import Times
+from goc_pilot.ends import Ending
+
+# What SIGQUIT and the cleaning up get of the time.
+_QUIT_SECONDS = 4
+_CLEAN_SECONDS = 2
+# The daemons' own time on top of the jobs' vacate_seconds.
+_VACATE_SLACK_SECONDS = 8
+
+
+class Seen(NamedTuple):
+    """One look at the pilot's HTCondor."""
+
+    now: float
+    #: Exit status of the master (negative: signal); None while it runs.
+    master_status: Optional[int]
+    #: How often the startd started; None: it has written no log yet.
+    startd_starts: int
+    startd_status: Optional[int]
+    #: The startd ended itself because no job came.
+    startd_idle: bool
+    jobs_running: int
+    #: Name of the first signal that reached the pilot, and when.
+    signal_name: str
+    signalled_at: Optional[float]
+
+
+class Shutdown(NamedTuple):
+    """An ending under way."""
+
+    ending: Ending
+    #: vacate | quit | kill
+    stage: str
+    #: When the next stage begins.
+    deadline: float
+
+
+def next_shutdown(
+    seen: Seen, times: Times, under_way: Optional[Shutdown], signal_grace_seconds: int, vacate_seconds: int
+) -> Optional[Shutdown]:
+    """The shutdown as it should stand now; None: go on running. Only ever goes from one stage to the next."""
+    if under_way is not None:
+        return _escalated(seen, under_way)
+    if seen.signalled_at is not None:
+        ending = Ending("signal", "got {}".format(seen.signal_name))
+        deadline = seen.signalled_at + signal_grace_seconds - _QUIT_SECONDS - _CLEAN_SECONDS
+        return Shutdown(ending=ending, stage="vacate", deadline=deadline)
+    gone = _unbidden_end(seen)
+    if gone is not None:
+        return Shutdown(ending=gone, stage="quit", deadline=seen.now + _QUIT_SECONDS)
+    if seen.now >= times.stops_at:
+        ending = Ending("walltime", "the time is used up with {} jobs running".format(seen.jobs_running))
+    elif seen.now >= times.accepts_until and seen.jobs_running == 0:
+        ending = Ending("walltime", "too little time left for another job, and none is running")
+    else:
+        return None
+    return Shutdown(ending=ending, stage="vacate", deadline=seen.now + vacate_seconds + _VACATE_SLACK_SECONDS)
+
+
+def _escalated(seen: Seen, shutdown: Shutdown) -> Shutdown:
+    if shutdown.stage == "kill" or seen.master_status is not None:
+        return shutdown._replace(stage="kill")
+    if seen.now < shutdown.deadline:
+        return shutdown
+    if shutdown.stage == "vacate":
+        return shutdown._replace(stage="quit", deadline=seen.now + _QUIT_SECONDS)
+    return shutdown._replace(stage="kill")
+
+
+def _unbidden_end(seen: Seen) -> Optional[Ending]:
+    """Why HTCondor ended by itself; None: it did not."""
+    if seen.startd_idle:
+        return Ending("idle", "no job came")
+    if seen.startd_starts > 1:
+        return Ending("startd-died", "the startd ended and was started again")
+    if seen.startd_status == 0:
+        return Ending("drained", "the pool told the startd to stop")
+    if seen.startd_status is not None:
+        return Ending("startd-died", "the startd ended with status {}".format(seen.startd_status))
+    if seen.master_status is not None:
+        return Ending("startd-died", "the master ended with status {}".format(seen.master_status))
+    return None
