@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opengoc.registry.findings import FaultyTree, Finding, Findings, Grade
-from opengoc.registry.formats.topology_tree import read_tree, service_kinds
+from opengoc.registry.formats.topology_tree import read_tree
 from opengoc.registry.references import check_references
 from opengoc.registry.tree import Tree
 
@@ -17,7 +17,7 @@ def lint_tree(root: Path) -> tuple[Tree, tuple[Finding, ...]]:
     """
     findings = Findings()
     tree = read_tree(root, findings)
-    check_references(tree, service_kinds(root, findings), findings)
+    check_references(tree, findings)
     return tree, tuple(findings.ordered())
 
 

@@ -233,6 +233,18 @@ class ReportingGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceKind:
+    """A kind of service that resources of this registry may offer."""
+
+    id: str
+    name: str
+    number: int | None = None
+
+    def __post_init__(self) -> None:
+        check_name("service kind", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SupportCenter:
     """Who answers for the resources of a group."""
 

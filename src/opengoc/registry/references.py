@@ -6,18 +6,29 @@ Pure: reads no file, only notes findings.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from opengoc.registry.downtime import Downtime
 from opengoc.registry.findings import Findings
-from opengoc.registry.model import ANY_VO, VO, Facility, Resource, ResourceGroup, Site, SupportCenter
+from opengoc.registry.formats.services import BUILT_IN_SERVICES
+from opengoc.registry.model import (
+    ANY_VO,
+    VO,
+    Facility,
+    Resource,
+    ResourceGroup,
+    ServiceKind,
+    Site,
+    SupportCenter,
+)
 from opengoc.registry.tree import Entry, Tree
 
-_Numbered = Facility | Site | ResourceGroup | Resource | VO | SupportCenter
+_Numbered = ServiceKind | Facility | Site | ResourceGroup | Resource | VO | SupportCenter
 
 
-def check_references(tree: Tree, service_kinds: Collection[str], findings: Findings) -> None:
+def check_references(tree: Tree, findings: Findings) -> None:
     """Note every reference of the tree that leads nowhere, and what two entries claim for themselves."""
+    service_kinds = tree.of("service-kind") or BUILT_IN_SERVICES
     vos = {name.casefold(): name for name in tree.of("vo")}
     for entry in tree:
         for kind, name in _references(entry.value):

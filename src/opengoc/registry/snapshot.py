@@ -22,6 +22,7 @@ from opengoc.registry.model import (
     ReportingGroup,
     Resource,
     ResourceGroup,
+    ServiceKind,
     Site,
     SupportCenter,
 )
@@ -41,6 +42,8 @@ class Registry:
     resources: Mapping[str, Resource]
     vos: Mapping[str, VO]
     reporting_groups: Mapping[str, ReportingGroup]
+    #: Empty: the built-in kinds.
+    service_kinds: Mapping[str, ServiceKind]
     support_centers: Mapping[str, SupportCenter]
     contacts: Mapping[str, Contact]
     #: Cancelled and ended ones too: past availability depends on them.

@@ -52,6 +52,7 @@ def load_registry(conn: Connection, *, known_at: datetime | None = None) -> Regi
         resources=values["resource"],
         vos=values["vo"],
         reporting_groups=values["reporting-group"],
+        service_kinds=values["service-kind"],
         support_centers=values["support-center"],
         contacts=values["contact"],
         downtimes=values["downtime"],
@@ -187,6 +188,9 @@ class _Import:
 
     def _continue(self, fact: Fact, entry: Entry) -> None:
         row = encode(entry.kind, entry.value, self._ids)
+        if entry.kind == "contact":
+            # A tree may name persons by id alone: that takes nothing back.
+            row = {key: (fact.value or {}).get(key) if said is None else said for key, said in row.items()}
         if row == fact.value or (fact.source != TREE and self._was_said_before(fact, row)):
             self.unchanged[entry.kind] += 1
             return
@@ -204,7 +208,7 @@ class _Import:
         self.changed[entry.kind] += 1
 
     def _was_said_before(self, fact: Fact, row: dict[str, Any]) -> bool:
-        """Whether the tree repeats itself, or an older announcement, about a fact that was changed here since."""
+        """Whether the tree repeats itself, or an older announcement, of what was changed here since."""
         history = facts.history(self._conn, fact.kind, fact.key)
         said = [version.value for version in history if version.source == TREE]
         return row == said[-1] if said else row in [version.value for version in history]

@@ -14,12 +14,24 @@ from opengoc.registry.model import (
     ReportingGroup,
     Resource,
     ResourceGroup,
+    ServiceKind,
     Site,
     SupportCenter,
 )
 
 #: Anything the registry keeps.
-Value = Facility | Site | ResourceGroup | Resource | VO | ReportingGroup | SupportCenter | Contact | Downtime
+Value = (
+    Facility
+    | Site
+    | ResourceGroup
+    | Resource
+    | VO
+    | ReportingGroup
+    | ServiceKind
+    | SupportCenter
+    | Contact
+    | Downtime
+)
 V = TypeVar("V", bound=Value)
 
 #: Id of a value that is not stored yet.
@@ -28,6 +40,7 @@ UNSTORED = ""
 #: Kinds in the order they are stored: whoever is referred to comes first.
 KINDS: Mapping[str, type[Value]] = {
     "contact": Contact,
+    "service-kind": ServiceKind,
     "support-center": SupportCenter,
     "reporting-group": ReportingGroup,
     "vo": VO,

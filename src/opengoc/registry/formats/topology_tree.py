@@ -14,9 +14,9 @@ from opengoc.base.errors import InvalidInput
 from opengoc.registry.findings import Findings
 from opengoc.registry.formats import topology_entry as entry
 from opengoc.registry.formats.fields import Fields
-from opengoc.registry.formats.services import BUILT_IN_SERVICES
 from opengoc.registry.formats.yaml_document import Mapping, Sequence, in_normal_form, read_document
-from opengoc.registry.tree import Entry, Tree, Value, name_of
+from opengoc.registry.model import ServiceKind
+from opengoc.registry.tree import UNSTORED, Entry, Tree, Value, name_of
 
 _DOWNTIME = "_downtime.yaml"
 
@@ -87,6 +87,12 @@ class _Walk:
         if standing is not None:
             fields.fault(key, name_of(value), f"is the name of the {fields.kind} at {standing.where} already")
 
+    def take_service_kinds(self, table: Fields) -> None:
+        """services.yaml: a number by name, no table each."""
+        for name in table.names():
+            value = ServiceKind(id=UNSTORED, name=name, number=table.whole_number(name))
+            self.tree.add(Entry(kind="service-kind", value=value, where=table.where(name)))
+
 
 def read_tree(root: Path, findings: Findings) -> Tree:
     """Every sound entry below ``root``; what is wrong goes to ``findings``, references are not followed yet.
@@ -104,16 +110,6 @@ def read_tree(root: Path, findings: Findings) -> Tree:
     for contact in walk.people.entries():
         walk.tree.add(contact)
     return walk.tree
-
-
-def service_kinds(root: Path, findings: Findings) -> frozenset[str]:
-    """Kinds of service the tree allows: those of topology/services.yaml, else the built-in ones."""
-    path = root / "topology" / "services.yaml"
-    if not path.exists():
-        return BUILT_IN_SERVICES
-    where = path.relative_to(root).as_posix()
-    node = read_document(path, where, findings)
-    return frozenset(node.entries) if isinstance(node, Mapping) else BUILT_IN_SERVICES
 
 
 def _read_contacts(walk: _Walk) -> None:
@@ -136,6 +132,10 @@ def _read_topology(walk: _Walk) -> None:
     folder = walk.root / "topology"
     for name, fields in walk.named_tables(folder / "support-centers.yaml", "support-center"):
         walk.take(fields, entry.support_center(name, walk.people))
+    services = folder / "services.yaml"
+    table = walk.table(services, "service-kind", may_be_empty=True) if services.exists() else None
+    if table is not None:
+        walk.take_service_kinds(table)
     for facility in _folders(folder):
         _read_facility(walk, facility)
     _refuse_stray_files(walk, folder, {"services.yaml", "support-centers.yaml"})

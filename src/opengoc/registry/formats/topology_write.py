@@ -19,13 +19,14 @@ from opengoc.registry.downtime import Downtime
 from opengoc.registry.model import VO, ContactRole, ReportingGroup, Resource, ResourceGroup, Service, Site
 from opengoc.registry.snapshot import Registry
 
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DUMPER: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def write_tree(registry: Registry, root: Path, *, persons: bool = False) -> int:
     """Write the tree below ``root``, which must be empty or new; gives the number of files.
 
-    ``persons``: write names and addresses of contacts too. Raises InvalidInput for a folder with something in it.
+    ``persons``: write names and addresses of contacts too. Raises InvalidInput where there is something.
     """
     if root.exists() and any(root.iterdir()):
         raise InvalidInput(str(root), root.name, "must be an empty or new folder")
@@ -61,6 +62,9 @@ def tree_files(registry: Registry, *, persons: bool = False) -> dict[str, Any]:
             )
             for center in registry.support_centers.values()
         }
+    if registry.service_kinds:
+        kinds = {kind.name: kind.number for kind in registry.service_kinds.values()}
+        files["topology/services.yaml"] = kinds
     files |= _topology(registry)
     return files
 
@@ -185,8 +189,7 @@ def _time(moment: datetime) -> str:
     """Topology's way of writing where it can say it: to the minute, month by its English name."""
     if moment.second or moment.microsecond:
         return format_instant(moment)
-    month = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[moment.month - 1]
-    return f"{month} {moment.day:02d}, {moment.year:04d} {moment:%H:%M} +0000"
+    return f"{_MONTHS[moment.month - 1]} {moment.day:02d}, {moment.year:04d} {moment:%H:%M} +0000"
 
 
 def _by_role(contacts: Iterable[ContactRole]) -> dict[str, Any]:

@@ -1,0 +1,249 @@
+"""``goc downtime``: announce, change, cancel and list downtimes."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from opengoc.base.errors import InvalidInput
+from opengoc.base.instant import format_instant, parse_instant, utc_now
+from opengoc.base.interval import Interval
+from opengoc.cli.output import AsOf, Json, emit, house_of, table
+from opengoc.registry.downtime import Downtime, DowntimeState, Severity
+from opengoc.registry.store import (
+    add_downtime,
+    cancel_downtime,
+    change_downtime,
+    load_registry,
+    reinstate_downtime,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Announce, change and cancel downtimes.")
+
+_RELATIVE = re.compile(r"([+-])(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_TIMES = "ISO 8601 with a zone, `now`, or `+2h` (s, m, h, d, w)"
+_WORDS = {
+    "outage": Severity.OUTAGE,
+    "severe": Severity.SEVERE,
+    "intermittent": Severity.INTERMITTENT,
+    "at-risk": Severity.NO_OUTAGE,
+}
+
+
+def parse_moment(text: str, option: str, *, now: datetime, origin: datetime | None = None) -> datetime:
+    """A time of the command line; ``+2h`` counts from ``origin``, else from ``now``. Raises InvalidInput."""
+    if text.strip() == "now":
+        return now
+    found = _RELATIVE.fullmatch(text.strip())
+    if found is None:
+        try:
+            return parse_instant(text, option)
+        except InvalidInput as error:
+            raise InvalidInput(option, text, f"{error.rule}, or `now`, or relative such as +2h") from error
+    sign = 1 if found[1] == "+" else -1
+    try:
+        return (origin or now) + sign * timedelta(**{_UNITS[found[3]]: int(found[2])})
+    except OverflowError as error:
+        raise InvalidInput(option, text, "lies beyond the calendar") from error
+
+
+def _severity(text: str) -> Severity:
+    """``outage``, ``severe``, ``intermittent`` or ``at-risk``, or OSG Topology's own words."""
+    by_name = _WORDS | {severity.value.lower(): severity for severity in Severity}
+    if text.lower() not in by_name:
+        raise InvalidInput("--severity", text, f"must be one of: {', '.join(_WORDS)}")
+    return by_name[text.lower()]
+
+
+Why = Annotated[str, typer.Option(help="The reason, kept with the change.")]
+Services = Annotated[
+    list[str] | None,
+    typer.Option("--service", help="Kind of service affected, e.g. CE; repeat for several. Default: all."),
+]
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    resource: Annotated[str, typer.Argument(help="Name of the resource.")],
+    end: Annotated[str, typer.Option(help=f"When it ends: {_TIMES}; +2h counts from the start.")],
+    severity: Annotated[str, typer.Option(help="outage, severe, intermittent or at-risk.")],
+    description: Annotated[str, typer.Option(help="What is done, and what users will notice.")],
+    start: Annotated[str, typer.Option(help=f"When it starts: {_TIMES}.")] = "now",
+    service: Services = None,
+    as_json: Json = False,
+) -> None:
+    """Announce a downtime; late is better than never, and shows as unscheduled."""
+    house = house_of(ctx)
+    now = utc_now().replace(microsecond=0)
+    begins = parse_moment(start, "--start", now=now)
+    interval = _interval(begins, parse_moment(end, "--end", now=now, origin=begins))
+    with house.database.begin() as conn:
+        downtime = add_downtime(
+            conn,
+            resource=resource,
+            services=service or (),
+            interval=interval,
+            severity=_severity(severity),
+            description=description,
+            who=house.who,
+            now=now,
+        )
+    _emit(downtime, as_json)
+
+
+@app.command()
+def change(
+    ctx: typer.Context,
+    downtime_id: Annotated[str, typer.Argument(metavar="ID")],
+    why: Why,
+    start: Annotated[str | None, typer.Option(help=f"New start: {_TIMES}.")] = None,
+    end: Annotated[str | None, typer.Option(help=f"New end: {_TIMES}; +2h counts from now.")] = None,
+    severity: Annotated[str | None, typer.Option(help="outage, severe, intermittent or at-risk.")] = None,
+    service: Services = None,
+    description: Annotated[str | None, typer.Option(help="New description.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Shorten, extend, move or correct a downtime, however late; every version stays on record."""
+    house = house_of(ctx)
+    now = utc_now().replace(microsecond=0)
+    with house.database.begin() as conn:
+        known = load_registry(conn).downtimes.get(downtime_id)
+        interval = None
+        if known is not None and (start or end):
+            interval = _interval(
+                parse_moment(start, "--start", now=now) if start else known.interval.start,
+                parse_moment(end, "--end", now=now) if end else known.interval.end,
+            )
+        downtime = change_downtime(
+            conn,
+            downtime_id,
+            who=house.who,
+            why=why,
+            interval=interval,
+            services=service,
+            severity=_severity(severity) if severity else None,
+            description=description,
+        )
+    _emit(downtime, as_json)
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context,
+    downtime_id: Annotated[str, typer.Argument(metavar="ID")],
+    why: Why,
+    as_json: Json = False,
+) -> None:
+    """Withdraw a downtime: none of its time counts. `change ID --end now` ends a running one early."""
+    house = house_of(ctx)
+    with house.database.begin() as conn:
+        downtime = cancel_downtime(conn, downtime_id, who=house.who, why=why)
+    _emit(downtime, as_json)
+
+
+@app.command()
+def reinstate(
+    ctx: typer.Context,
+    downtime_id: Annotated[str, typer.Argument(metavar="ID")],
+    why: Why,
+    as_json: Json = False,
+) -> None:
+    """Take a cancellation back."""
+    house = house_of(ctx)
+    with house.database.begin() as conn:
+        downtime = reinstate_downtime(conn, downtime_id, who=house.who, why=why)
+    _emit(downtime, as_json)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    past: Annotated[bool, typer.Option("--past", help="Ended and cancelled ones too.")] = False,
+    resource: Annotated[str | None, typer.Option(help="Those of one resource only.")] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """List downtimes that are on or to come, as known now or at --as-of, by their start."""
+    now = utc_now() if as_of is None else as_of
+    with house_of(ctx).database.read() as conn:
+        registry = load_registry(conn, known_at=as_of)
+    if resource is not None and resource not in {each.resource for each in registry.downtimes.values()}:
+        registry.resource(resource)
+    over = (DowntimeState.ENDED, DowntimeState.CANCELLED)
+    shown = [
+        downtime
+        for downtime in sorted(registry.downtimes.values(), key=lambda each: (each.interval.start, each.id))
+        if (past or downtime.state(now) not in over) and resource in (None, downtime.resource)
+    ]
+    emit(
+        [_json(downtime, now) for downtime in shown],
+        as_json=as_json,
+        text=lambda: table(
+            ["ID", "resource: services", "from, until (UTC)", "severity", "state, class"],
+            [_row(downtime, now) for downtime in shown],
+            empty="no downtime"
+            if past
+            else "no downtime is on or announced; --past shows those that are over",
+        ),
+    )
+
+
+def _interval(start: datetime, end: datetime | None) -> Interval:
+    if end is not None and end <= start:
+        rule = f"must be after the start, {format_instant(start)}"
+        raise InvalidInput("--end", format_instant(end), rule)
+    return Interval(start, end)
+
+
+def _emit(downtime: Downtime, as_json: bool) -> None:
+    now = utc_now()
+    emit(_json(downtime, now), as_json=as_json, text=lambda: _sentence(downtime, now))
+
+
+def _sentence(downtime: Downtime, now: datetime) -> str:
+    services = ", ".join(downtime.services)
+    interval = downtime.interval
+    return escape(
+        f"{downtime.id}: {downtime.resource} ({services}) from {format_instant(interval.start)}"
+        f" until {format_instant(interval.end or now)}: {downtime.severity}, {downtime.state(now)}"
+    )
+
+
+def _json(downtime: Downtime, now: datetime) -> dict[str, Any]:
+    derived = downtime.derived_class()
+    return {
+        "id": downtime.id,
+        "resource": downtime.resource,
+        "services": list(downtime.services),
+        "start": downtime.interval.start,
+        "end": downtime.interval.end,
+        "severity": downtime.severity,
+        "state": downtime.state(now),
+        "class": derived,
+        "claimed_class": downtime.claimed_class,
+        "declared_at": downtime.declared_at,
+        "cancelled_at": downtime.cancelled_at,
+        "description": downtime.description,
+    }
+
+
+def _row(downtime: Downtime, now: datetime) -> tuple[str, ...]:
+    """Two lines a downtime, so that a row keeps within 80 columns."""
+    start, end = (
+        f"{moment:%Y-%m-%d %H:%M}" for moment in (downtime.interval.start, downtime.interval.end or now)
+    )
+    derived = downtime.derived_class()
+    return (
+        downtime.id,
+        escape(f"{downtime.resource}:\n{', '.join(downtime.services)}"),
+        f"{start}\n{end}",
+        downtime.severity,
+        f"{downtime.state(now)}\n{derived.value.lower() if derived else 'class unknown'}",
+    )
