@@ -55,6 +55,12 @@ class PostgresServer:
         """Remove it, whoever is still connected."""
         self._administer(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
 
+    def end_connections(self, database: str) -> None:
+        """Cut every connection to a database, as a restart of the server does."""
+        self._administer(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        )
+
     def _administer(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from opengoc.base.errors import InvalidInput, Temporary
+from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.store.faults import translate
 from opengoc.store.migrate import migrate
 
@@ -84,7 +84,13 @@ def open_database(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> 
         engine = _sqlite_engine(address, lock_wait_seconds)
     else:
         engine = _postgresql_engine(address, lock_wait_seconds)
-    event.listen(engine, "handle_error", lambda context: _translate(context, where))
+
+    @event.listens_for(engine, "handle_error", retval=True)
+    def translate_fault(context: ExceptionContext) -> GocError | None:
+        # SQLAlchemy raises what is returned here from the driver's own error; for None, its own wrapping.
+        # A broken connection found by the pool itself (pre-ping) is none yet: the pool makes another.
+        return None if context.is_pre_ping else translate(context.original_exception, where)
+
     database = Database(engine, where)
     try:
         migrate(engine, where, patience_seconds=lock_wait_seconds)
@@ -144,10 +150,3 @@ def _postgresql_engine(address: URL, lock_wait_seconds: float) -> Engine:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     return engine
-
-
-def _translate(context: ExceptionContext, where: str) -> None:
-    """Put the house's error in the place of the driver's; SQLAlchemy chains the two."""
-    translated = translate(context.original_exception, where)
-    if translated is not None:
-        context.chained_exception = translated

@@ -23,7 +23,7 @@ _SQLITE_PERMANENT = {
     sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
     sqlite3.SQLITE_NOTADB: "is not an SQLite database: choose another file",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: check its folder and who owns it",
-    sqlite3.SQLITE_READONLY: "cannot be written: check who owns it",
+    sqlite3.SQLITE_READONLY: "refuses writes here: write inside begin(), and check who owns the file",
     sqlite3.SQLITE_PERM: "cannot be written: check who owns it",
 }
 #: SQLSTATE classes and states; the longest match counts.

@@ -85,11 +85,13 @@ def _read_holder(path: Path) -> str | None:
     for _ in range(20):
         try:
             note = json.loads(path.read_text())
-            pid = int(note["pid"])
-            os.kill(pid, 0)
-            return f"process {pid} ({note['command']}, since {note['since']})"
-        except PermissionError:
-            return f"process {pid} ({note['command']}, since {note['since']})"
+            if _is_alive(int(note["pid"])):
+                return f"process {note['pid']} ({note['command']}, since {note['since']})"
         except (OSError, ValueError, KeyError, TypeError):
-            time.sleep(0.01)
+            pass
+        time.sleep(0.01)
     return None
+
+
+def _is_alive(pid: int) -> bool:
+    return pid > 0 and Path(f"/proc/{pid}").exists()

@@ -24,9 +24,10 @@ def migrate(engine: Engine, where: str, *, patience_seconds: float) -> None:
 
     Raises Permanent when the database is of a newer release: this one must not write into it.
     """
-    with engine.connect() as connection:
+    with engine.connect().execution_options(opengoc_read_only=True) as connection:
         if engine.dialect.name == "sqlite":
             _use_write_ahead_log(connection, where, patience_seconds)
+        # Reading first: opening a current database waits for no writer.
         with connection.begin():
             if _revision(connection) == HEAD:
                 return
