@@ -1,0 +1,355 @@
+"""Collect usage records: every record stored once, whatever is killed when.
+
+Three places take part, and one of them decides. The database holds one cursor value per source: how far it was
+read, and the batch that is under way. A batch goes
+
+1. its bytes into the raw store (on disk under their digest),
+2. its description beside the cursor, one transaction: from here on it will be stored,
+3. its new rows into the lake, in one Delta commit that carries the batch's id,
+4. its quarantine, its counts and the next position, one transaction: it is stored.
+
+A process killed before 2 read nothing. Killed after 2, the next one finishes the batch from its description
+first: it makes the same rows from the raw bytes, and a lake that has the batch's id already takes none of them.
+See docs/explanation/exactly-once.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from io import BufferedReader
+from typing import Any
+
+from opengoc.accounting import quarantine, state, table
+from opengoc.accounting.batch import Batch, Faulty, Good, judge, read_part
+from opengoc.accounting.follow import (
+    Chunk,
+    Notice,
+    Part,
+    Unreadable,
+    advance,
+    folder_chunks,
+    is_still,
+    locate,
+    lost,
+    open_log,
+    survey,
+)
+from opengoc.accounting.formats.piece import Piece, Tail
+from opengoc.accounting.position import FilePosition, Position
+from opengoc.accounting.raw import RawStore
+from opengoc.accounting.seen import sort_out
+from opengoc.accounting.source import Source
+from opengoc.accounting.state import Gap, SourceState, State
+from opengoc.base.ids import new_id
+from opengoc.base.instant import utc_now
+from opengoc.store import ledger
+from opengoc.store.database import Database
+from opengoc.store.lake import Lake
+
+#: Bytes of a source that become one batch: large enough that a commit costs little beside reading them.
+BATCH_BYTES = 32 * 1024 * 1024
+#: The longest record that is waited for.
+_LONGEST_RECORD = 16 * BATCH_BYTES
+#: A rotated file that nobody wrote to for so long is not written to any more.
+_QUIET_SECONDS = 600.0
+#: A file that is rotated while it is read is looked for again this often before the next collection.
+_PASSES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """Where collected records go."""
+
+    database: Database
+    lake: Lake
+    raw: RawStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What became of the records that were read: ``read`` is always the sum of the other four."""
+
+    stored: int = 0
+    duplicate: int = 0
+    restated: int = 0
+    quarantined: int = 0
+
+    @property
+    def read(self) -> int:
+        """Records and faults found in the bytes."""
+        return self.stored + self.duplicate + self.restated + self.quarantined
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            stored=self.stored + other.stored,
+            duplicate=self.duplicate + other.duplicate,
+            restated=self.restated + other.restated,
+            quarantined=self.quarantined + other.quarantined,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What one collection of one source did."""
+
+    source: str
+    counts: Counts
+    bytes: int
+    state: SourceState
+
+
+#: Told after each batch: bytes stored so far, bytes known to wait, records read so far.
+Progress = Callable[[int, int, int], None]
+
+
+def collect(
+    source: Source,
+    stores: Stores,
+    *,
+    who: str,
+    clock: Callable[[], datetime] = utc_now,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress = lambda *_: None,
+) -> Collected:
+    """Read what is new in a source and store it, exactly once.
+
+    A source that cannot be read ends as state ``missing`` with the reason, after what could be read. Raises
+    Temporary when the disk is full or a store is away: nothing is lost, and the next call goes on. One process
+    at a time may collect into a home; hold the role ``accounting`` around this.
+    """
+    table.declare(stores.lake)
+    run = _Run(source=source, stores=stores, who=who, clock=clock, progress=progress)
+    started = clock()
+    run.finish_pending()
+    notices: list[Notice] = []
+    reason = ""
+    try:
+        for _ in range(_PASSES):
+            found, settled = _read(run, batch_bytes)
+            notices += found
+            if settled:
+                break
+    except Unreadable as error:
+        reason = str(error)
+    current = _next_state(run, started, reason, notices)
+    with stores.database.begin() as conn:
+        state.save(conn, current, now=clock(), who=who)
+    return Collected(source=source.name, counts=run.counts, bytes=run.bytes_done, state=current)
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One collection under way."""
+
+    source: Source
+    stores: Stores
+    who: str
+    clock: Callable[[], datetime]
+    progress: Progress
+    counts: Counts = field(default_factory=Counts)
+    bytes_done: int = 0
+    bytes_waiting: int = 0
+    backlog_bytes: int = 0
+    first_end: datetime | None = None
+
+    @property
+    def cursor_name(self) -> str:
+        return f"accounting:{self.source.name}"
+
+    def cursor(self) -> dict[str, Any] | None:
+        with self.stores.database.read() as conn:
+            value: dict[str, Any] | None = ledger.cursor(conn, self.cursor_name)
+        return value
+
+    def position(self) -> Position:
+        cursor = self.cursor()
+        return Position.from_json(cursor["position"]) if cursor else Position()
+
+    def finish_pending(self) -> None:
+        """Finish the batch that a killed run left."""
+        cursor = self.cursor()
+        if cursor is None or cursor["pending"] is None:
+            return
+        batch = Batch.from_json(cursor["pending"])
+        data = self.stores.raw.get(batch.sha256)
+        pieces = [read_part(data, part, source=self.source, tail=batch.tail) for part in batch.parts]
+        self._apply(batch, data, pieces, cursor)
+
+    def settle(self, position: Position) -> None:
+        """Keep a position that changed without new records: files moved, or went away."""
+        before = self.cursor()
+        if before is None or Position.from_json(before["position"]) == position:
+            return
+        with self.stores.database.begin() as conn:
+            value = {"position": position.to_json(), "pending": None}
+            ledger.move_cursor(conn, self.cursor_name, value, expect=before)
+
+    def store(self, chunk: Chunk, pieces: list[list[Piece]]) -> None:
+        """Steps 1 and 2, then ``_apply``."""
+        before = self.cursor()
+        batch = Batch(
+            id=new_id("batch"),
+            sha256=self.stores.raw.put(chunk.data),
+            parts=chunk.parts,
+            tail=chunk.tail,
+            known_from=self.clock(),
+            next=chunk.next,
+        )
+        position = before["position"] if before else Position().to_json()
+        intent = {"position": position, "pending": batch.to_json()}
+        with self.stores.database.begin() as conn:
+            ledger.move_cursor(conn, self.cursor_name, intent, expect=before)
+        self._apply(batch, chunk.data, pieces, intent)
+
+    def _apply(self, batch: Batch, data: bytes, pieces: list[list[Piece]], intent: dict[str, Any]) -> None:
+        """Steps 3 and 4; may be done again."""
+        good: list[Good] = []
+        faulty: list[Faulty] = []
+        for part, found in zip(batch.parts, pieces, strict=True):
+            fine, bad = judge(
+                found, data, part, source=self.source, sha256=batch.sha256, known_from=batch.known_from
+            )
+            good += fine
+            faulty += bad
+        compared = sort_out(self.stores.lake, good, batch_id=batch.id)
+        if compared.rows:
+            rows = table.rows_to_arrow(
+                compared.rows, source=self.source.name, batch_id=batch.id, known_from=batch.known_from
+            )
+            self.stores.lake.append(table.TABLE, rows, batch_id=batch.id)
+        done = {"position": batch.next.to_json(), "pending": None}
+        with self.stores.database.begin() as conn:
+            quarantine.put(conn, faulty, now=batch.known_from, who=self.who)
+            ledger.move_cursor(conn, self.cursor_name, done, expect=intent)
+        self.counts += Counts(
+            stored=compared.stored,
+            duplicate=compared.duplicate,
+            restated=compared.restated,
+            quarantined=len(faulty),
+        )
+        self.bytes_done += len(data)
+        ends = [each.record.ended_at for each in good]
+        self.first_end = min([*ends, *([self.first_end] if self.first_end else [])], default=None)
+        self.progress(self.bytes_done, self.bytes_waiting, self.counts.read)
+
+
+def _read(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
+    """One pass over a source; gives what to tell, and whether nothing moved meanwhile."""
+    if not run.source.path.is_dir():
+        return _read_log(run, batch_bytes)
+    for chunk in folder_chunks(run.source.path, run.position(), batch_bytes):
+        run.bytes_waiting = run.bytes_done + len(chunk.data)
+        pieces = [read_part(chunk.data, part, source=run.source, tail=chunk.tail) for part in chunk.parts]
+        run.store(chunk, pieces)
+    return [], True
+
+
+def _read_log(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
+    path, known = run.source.path, run.position().files
+    with ExitStack() as stack:
+        found = survey(path)
+        logs: list[_Log] = []
+        matched: list[FilePosition] = []
+        for each in found.paths:
+            file = open_log(each, required=each == path and not logs)
+            if file is None:
+                continue
+            stack.enter_context(file)
+            position, match = locate(file, each, known)
+            matched += [match] if match else []
+            logs.append(_Log(file=file, position=position, rotated=each != path))
+        notices = found.notices + lost(known, matched)
+        run.bytes_waiting = run.bytes_done + sum(log.unread for log in logs)
+        for log in logs:
+            while (read := log.read(run.source, batch_bytes, run.clock())) is not None:
+                data, pieces, tail = read
+                part = Part(
+                    path=log.position.path,
+                    offset=log.position.offset,
+                    line=log.position.line,
+                    at=0,
+                    length=len(data),
+                )
+                log.position = advance(log.file, log.position, data)
+                run.store(Chunk(data=data, parts=(part,), tail=tail, next=_positions(logs)), [pieces])
+        run.settle(_positions(logs))
+        run.backlog_bytes = sum(log.unread for log in logs)
+        current = next((log for log in logs if not log.rotated), None)
+        return notices, current is None or is_still(path, current.position)
+
+
+@dataclass(kw_only=True)
+class _Log:
+    """One open file of a log, and how far it is read."""
+
+    file: BufferedReader
+    position: FilePosition
+    rotated: bool
+
+    @property
+    def unread(self) -> int:
+        """Bytes after the position."""
+        return max(0, os.fstat(self.file.fileno()).st_size - self.position.offset)
+
+    def read(self, source: Source, limit: int, now: datetime) -> tuple[bytes, list[Piece], Tail] | None:
+        """The next whole records of at most ``limit`` bytes together; None when there is none yet.
+
+        One record longer than that is read whole, up to ``_LONGEST_RECORD``: what goes on longer is a fault.
+        """
+        while True:
+            self.file.seek(self.position.offset)
+            data = self.file.read(limit)
+            if not data:
+                return None
+            at_end = len(data) < limit
+            # Whoever writes may still have a file open for a while after it was rotated.
+            quiet = self.rotated and now.timestamp() - os.fstat(self.file.fileno()).st_mtime > _QUIET_SECONDS
+            tail = Tail.ENDED if (at_end and quiet) or limit > _LONGEST_RECORD else Tail.OPEN
+            part = Part(path="", offset=self.position.offset, line=0, at=0, length=len(data))
+            pieces = read_part(data, part, source=source, tail=tail)
+            if pieces:
+                return data[: pieces[-1].end], pieces, tail
+            if at_end:
+                return None
+            limit *= 2
+
+
+def _positions(logs: list[_Log]) -> Position:
+    """Where all files of a log stand; a rotated one that is read to its end may go."""
+    return Position(
+        files=tuple(
+            replace(log.position, ended=log.rotated and log.unread == 0)
+            for log in logs
+            if log.position.offset
+        )
+    )
+
+
+def _next_state(run: _Run, started: datetime, reason: str, notices: list[Notice]) -> SourceState:
+    """The state of the source after this collection."""
+    with run.stores.database.read() as conn:
+        before = state.load(conn, run.source)
+    opened = before.read_through or before.since or started
+    gaps = [
+        Gap(start=min(opened, started - timedelta(microseconds=1)), end=started, reason=notice.what)
+        for notice in notices
+        if notice.gap
+    ]
+    since = [each for each in (before.since, run.first_end, None if reason else started) if each]
+    return SourceState(
+        source=run.source.name,
+        kind=run.source.kind.value,
+        site=run.source.site,
+        state=State.MISSING if reason else State.OK,
+        reason=reason,
+        tried_at=started,
+        read_through=before.read_through if reason else started,
+        since=min(since, default=None),
+        backlog_bytes=run.backlog_bytes,
+        gaps=(*before.gaps, *gaps),
+        notices=tuple(notice.what for notice in notices),
+    )

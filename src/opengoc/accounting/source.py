@@ -1,0 +1,35 @@
+"""A place that usage records are read from, and what its format leaves unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from opengoc.accounting.model import Kind
+from opengoc.base.errors import InvalidInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file that grows, with its rotated predecessors, or a folder of one file a job."""
+
+    name: str
+    #: Name of the format, a key of ``formats.FORMATS``.
+    format: str
+    path: Path
+    kind: Kind
+    #: Site of every record; None where the records say it themselves.
+    site: str | None = None
+    #: Name of the batch system instance, where the records do not say it; the name of the source if None.
+    instance: str | None = None
+    #: Time zone of local times in the format, e.g. ``Europe/Rome``.
+    time_zone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise InvalidInput(
+                f"source {self.name} time_zone", self.time_zone, "must be an IANA name such as Europe/Rome"
+            ) from error
