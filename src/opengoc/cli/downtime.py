@@ -186,7 +186,7 @@ def list_(
         [_json(downtime, now) for downtime in shown],
         as_json=as_json,
         text=lambda: table(
-            ["ID", "resource: services", "from, until (UTC)", "severity", "state, class"],
+            ["ID", "resource", "from, until UTC", "state"],
             [_row(downtime, now) for downtime in shown],
             empty="no downtime"
             if past
@@ -236,14 +236,13 @@ def _json(downtime: Downtime, now: datetime) -> dict[str, Any]:
 
 def _row(downtime: Downtime, now: datetime) -> tuple[str, ...]:
     """Two lines a downtime, so that a row keeps within 80 columns."""
-    start, end = (
-        f"{moment:%Y-%m-%d %H:%M}" for moment in (downtime.interval.start, downtime.interval.end or now)
-    )
+    interval = downtime.interval
+    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (interval.start, interval.end or now))
+    word = next(word for word, severity in _WORDS.items() if severity is downtime.severity)
     derived = downtime.derived_class()
     return (
-        downtime.id,
-        escape(f"{downtime.resource}:\n{', '.join(downtime.services)}"),
+        escape(downtime.id),
+        escape(f"{downtime.resource}\n{', '.join(downtime.services)}"),
         f"{start}\n{end}",
-        downtime.severity,
-        f"{downtime.state(now)}\n{derived.value.lower() if derived else 'class unknown'}",
+        f"{downtime.state(now)}, {word}\n{derived.value.lower() if derived else 'class unknown'}",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
@@ -16,9 +17,12 @@ from opengoc.cli.output import AsOf, Json, emit, err, house_of, table
 from opengoc.registry.findings import Finding
 from opengoc.registry.formats.topology_write import write_tree
 from opengoc.registry.lint import lint_tree
-from opengoc.registry.model import Contact, ContactRole, Resource
+from opengoc.registry.model import Contact, ContactRole, Resource, Service
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import ImportResult, import_tree, load_registry
+
+#: What a field says when it says nothing.
+_NOTHING: tuple[object, ...] = (None, "", (), {})
 
 app = typer.Typer(no_args_is_help=True, help="Sites, resources, services, VOs and contacts.")
 
@@ -90,15 +94,19 @@ def show(
         counts["downtime"] = len(registry.downtimes)
         emit(counts, as_json=as_json, text=lambda: table(["kind", "entries#"], counts.items()))
     elif name is None:
-        values = list(_entries(registry, kind).values())
+        values = [value for _, value in sorted(_entries(registry, kind).items())]
         emit(
             [_json(value, persons) for value in values],
             as_json=as_json,
             text=lambda: _listed(registry, kind, values, persons),
         )
     else:
-        value = _json(_one(registry, kind, name), persons)
-        emit(value, as_json=as_json, text=lambda: table(["", ""], _lines(value), title=f"{kind} {name}"))
+        value = _one(registry, kind, name)
+        emit(
+            _json(value, persons),
+            as_json=as_json,
+            text=lambda: table(["field", "value"], _lines(value, persons), title=escape(f"{kind} {name}")),
+        )
 
 
 @app.command()
@@ -152,23 +160,31 @@ def _json(value: Any, persons: bool) -> dict[str, Any]:
 
 
 def _imported(result: ImportResult, dry_run: bool) -> object:
-    counts = (result.added, result.changed, result.unchanged, result.retracted)
+    counts = (result.added, result.changed, result.retracted, result.unchanged)
     rows = [(kind, *(count.get(kind, 0) for count in counts)) for kind in result.added]
-    would = "would be " if dry_run else ""
-    title = f"Registry: what {would}written; {result.cancelled} downtimes {would}cancelled"
-    return table(["kind", "added#", "changed#", "unchanged#", "retracted#"], rows, title=title)
+    shown = [row for row in rows if any(row[1:])]
+    if not result.cancelled and not any(any(row[1:4]) for row in rows):
+        return f"nothing changed: {sum(result.unchanged.values())} entries are as the tree says"
+    title = "Dry run: nothing of this was written" if dry_run else "Imported"
+    if result.cancelled:
+        title += f"; downtimes cancelled because they vanished: {result.cancelled}"
+    return table(["kind", "added#", "changed#", "retracted#", "unchanged#"], shown, title=title)
 
 
 def _linted(findings: tuple[Finding, ...]) -> object:
-    rows = [(finding.grade, finding.where, f"{finding.value} {finding.rule}") for finding in findings]
-    return table(["", "where", "what"], rows, empty="no fault, no doubt")
+    """One line a finding, as compilers write them."""
+    lines = [f"{finding.where}: {finding.grade}: {finding.value}: {finding.rule}" for finding in findings]
+    return escape("\n".join(lines) or "no fault, no doubt")
 
 
 def _listed(registry: Registry, kind: Kind, values: list[Any], persons: bool) -> object:
     columns, row = _COLUMNS[kind]
     if kind is Kind.CONTACT and persons:
         columns, row = ("id", "name", "address"), lambda _, contact: (contact.id, contact.name, contact.email)
-    return table(columns, [row(registry, value) for value in values], empty=f"no {kind} in the registry")
+    rows = [
+        [None if cell is None else escape(str(cell)) for cell in row(registry, value)] for value in values
+    ]
+    return table(columns, rows, empty=f"no {kind} in the registry")
 
 
 def _in_use(value: Any) -> str:
@@ -204,8 +220,8 @@ _COLUMNS: dict[Kind, tuple[tuple[str, ...], Callable[[Registry, Any], tuple[obje
         lambda _, each: (each.name, each.site, "production" if each.production else "testbed"),
     ),
     Kind.RESOURCE: (
-        ("resource", "site", "services", "FQDN", "state"),
-        lambda _, each: (each.name, each.site, _services(each), each.fqdn, _in_use(each)),
+        ("resource", "site", "services", "state"),
+        lambda _, each: (each.name, each.site, _services(each), _in_use(each)),
     ),
     Kind.VO: (
         ("VO", "long name", "fields of science", "state"),
@@ -219,19 +235,22 @@ _COLUMNS: dict[Kind, tuple[tuple[str, ...], Callable[[Registry, Any], tuple[obje
 }
 
 
-def _lines(value: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """One line a field that says something."""
-    said = {key: content for key, content in value.items() if content not in (None, "", (), [], {})}
-    return [(key.replace("_", " "), _text(content)) for key, content in said.items()]
+def _lines(value: Any, persons: bool) -> list[tuple[str, str]]:
+    """One line a field that says something; what is only carried is left to ``--json``."""
+    said = [(name, getattr(value, name)) for name in _json(value, persons) if name != "carried"]
+    return [(name.replace("_", " "), _text(content)) for name, content in said if content not in _NOTHING]
 
 
 def _text(content: object) -> str:
-    if isinstance(content, dict):
-        return ", ".join(
-            f"{key}: {_text(value)}" for key, value in content.items() if value not in (None, "", {})
-        )
-    if isinstance(content, list | tuple):
+    if isinstance(content, tuple):
         return "\n".join(_text(item) for item in content)
+    if isinstance(content, Service):
+        endpoint = f" at {content.endpoint}" if content.endpoint else ""
+        return escape(f"{content.kind}{endpoint}: {content.description}".removesuffix(": "))
+    if isinstance(content, ContactRole):
+        return escape(f"{content.role} {content.rank}".strip() + f": {content.contact}")
+    if isinstance(content, Mapping):
+        return escape(", ".join(f"{name}: {share}" for name, share in content.items()))
     if isinstance(content, bool):
         return "yes" if content else "no"
-    return str(content)
+    return escape(str(content))
