@@ -32,12 +32,15 @@ JOB = '#!/bin/sh\necho "goc-probe $1"\n'
 _ATTRIBUTES = (
     "JobStatus",
     "HoldReason",
+    "HoldReasonCode",
     "ExitCode",
     "GridJobId",
     "GridJobStatus",
     "GridResourceUnavailableTime",
 )
 _RUNNING, _REMOVED, _COMPLETED, _HELD = 2, 3, 4, 5
+#: HoldReasonCode of a job whose files are on their way into the queue.
+_SPOOLING = 16
 
 #: Of the probe's time, the part that the job may take; the rest is for fetching its output and removing it.
 _WAIT_SHARE = 0.8
@@ -108,9 +111,7 @@ class CeProbe:
         """The last look at the job: when it ended, was held, went away, or the time was up."""
         while True:
             seen = self.session.jobs(self.schedd, mine, _ATTRIBUTES)
-            settled = seen.complete and (
-                not seen.items or seen.items[0].get("JobStatus") in (_REMOVED, _COMPLETED, _HELD)
-            )
+            settled = seen.complete and (not seen.items or _has_settled(seen.items[0]))
             if settled or time.monotonic() + _POLL_SECONDS >= deadline:
                 return seen
             time.sleep(_POLL_SECONDS)
@@ -127,6 +128,11 @@ class CeProbe:
             _LOG.warning("action=probe-job-left entry=%s error=%s", self.entry, error)
 
 
+def _has_settled(ad: Ad) -> bool:
+    state = ad.get("JobStatus")
+    return state in (_REMOVED, _COMPLETED) or (state == _HELD and ad.get("HoldReasonCode") != _SPOOLING)
+
+
 def judge(seen: Observation[Ad], waited_seconds: float) -> Finding | None:
     """What the job's last state in the factory's queue says of the CE; None when it ended by itself."""
     if not seen.complete:
@@ -140,7 +146,7 @@ def judge(seen: Observation[Ad], waited_seconds: float) -> Finding | None:
         if code in (None, 0):
             return None
         return Finding(status=Status.CRITICAL, summary=f"the test job ended with exit code {code}")
-    if state == _HELD:
+    if state == _HELD and _has_settled(ad):
         return Finding(status=Status.CRITICAL, summary=f"the test job was held: {ad.get('HoldReason', '?')}")
     if state == _REMOVED:
         return could_not_probe("the test job was removed by somebody else")
