@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opengoc.base.errors import Permanent
-from opengoc.settings import Settings, load_settings
+from opengoc.base.errors import InvalidInput, Permanent
+from opengoc.settings import SETTINGS_FILE, FactorySettings, PoolSettings, Settings, load_settings
 
 if TYPE_CHECKING:
+    from opengoc.condor.session import Pool
+    from opengoc.factory.configuration import Configuration
+    from opengoc.registry.snapshot import Registry
     from opengoc.store.database import Database
     from opengoc.store.lake import Lake
 
@@ -54,6 +58,49 @@ class House:
 
         self._require_home()
         return Lake(self.home / "lake")
+
+    @property
+    def factory(self) -> FactorySettings:
+        """The factory's settings. Raises InvalidInput where the installation runs no factory."""
+        if self.settings.factory is None:
+            raise InvalidInput(str(self.home / SETTINGS_FILE), "factory", "has no [factory] table: add one")
+        return self.settings.factory
+
+    def pool_settings(self, name: str) -> PoolSettings:
+        """The settings of a pool. Raises InvalidInput for an unknown one."""
+        for pool in self.settings.pools:
+            if pool.name == name:
+                return pool
+        raise InvalidInput(str(self.home / SETTINGS_FILE), name, "is none of the [[pools]]")
+
+    def pool(self, name: str) -> Pool:
+        """How a VO pool is reached. Raises InvalidInput for an unknown one."""
+        from opengoc.condor.session import Pool
+
+        pool = self.pool_settings(name)
+        return Pool(name=name, collector=pool.collector, token_directory=self.path(pool.token_directory))
+
+    def factory_pool(self) -> Pool:
+        """How the factory's own schedd is reached."""
+        from opengoc.condor.session import Pool
+
+        factory = self.factory
+        tokens = self.path(factory.token_directory)
+        return Pool(name=factory.name, collector=factory.collector, token_directory=tokens)
+
+    def registry(self, *, known_at: datetime | None = None) -> Registry:
+        """The registry as known at a moment; None: as it stands."""
+        from opengoc.registry.store import load_registry
+
+        with self.database.read() as conn:
+            return load_registry(conn, known_at=known_at)
+
+    def configuration(self, registry: Registry) -> Configuration:
+        """The factory's entries and policy, checked. Raises InvalidInput with every fault."""
+        from opengoc.factory.configuration import load_configuration
+
+        factory = self.factory
+        return load_configuration(self.path(factory.entries), self.path(factory.policy), registry)
 
     def path(self, path: Path) -> Path:
         """A path of the settings: relative ones count from the home."""
