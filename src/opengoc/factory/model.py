@@ -59,6 +59,8 @@ class Pilot:
     since: datetime
     #: Why it is held; empty otherwise.
     hold_reason: str = ""
+    #: Where its output goes when it is collected; empty when its ad does not say.
+    folder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

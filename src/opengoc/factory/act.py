@@ -1,0 +1,158 @@
+"""Doing what was decided, so that it can be killed at any line and run again.
+
+A pilot's id is decided and kept in the ledger before the pilot is submitted, and each id is submitted once
+at most. Whether a submission that was cut off arrived is answered by the queue alone: found there, it is
+settled; not found when its lease has run out, it is abandoned, and the next decision sees what is wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from opengoc.base.errors import Conflict, GocError, Permanent, Temporary
+from opengoc.base.ids import new_id
+from opengoc.condor.classads import literal
+from opengoc.condor.observation import Observation
+from opengoc.condor.session import Session
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.model import CollectPilot, Pilot, RemovePilot, Submission, SubmitPilots
+from opengoc.factory.pilots import CONFIG_FILE, Premises, pilot_config, submit_description
+from opengoc.store import ledger
+from opengoc.store.database import Database
+from opengoc.store.ledger import Effect, EffectState
+
+log = logging.getLogger(__name__)
+
+#: Kind of the effect "this pilot is in the factory's queue".
+SUBMISSION = "factory.submission"
+
+#: Added to the time a submission may take; after both the queue tells the truth about it.
+_GRACE_SECONDS = 20.0
+_AT_ONCE = 1000
+
+
+class Actor:
+    """Acts for one factory, with one configuration."""
+
+    def __init__(
+        self, *, database: Database, session: Session, premises: Premises, configuration: Configuration
+    ) -> None:
+        self._database = database
+        self._session = session
+        self._premises = premises
+        self._configuration = configuration
+        self._lease_seconds = session.pool.timeout_seconds + _GRACE_SECONDS
+
+    def submissions(self) -> tuple[Submission, ...]:
+        """Pilots decided on whose arrival in the queue is not settled."""
+        with self._database.read() as connection:
+            open_ones = ledger.effects(connection, SUBMISSION, EffectState.CLAIMED)
+        return tuple(_submission(effect) for effect in open_ones)
+
+    def reconcile(self, pilots: Observation[Pilot], *, now: datetime) -> None:
+        """Settle what arrived and abandon what did not; nothing when the queue was not seen whole."""
+        if not pilots.complete:
+            return
+        arrived = {pilot.id for pilot in pilots.items}
+        with self._database.begin() as connection:
+            # Only claims whose lease ran out are handed out again.
+            for effect in ledger.claim(
+                connection, SUBMISSION, now=now, limit=_AT_ONCE, lease_seconds=self._lease_seconds
+            ):
+                if effect.key in arrived:
+                    ledger.settle(connection, effect, now=now)
+                else:
+                    ledger.abandon(connection, effect, error="not in the factory's queue")
+                    log.warning("action=abandon pilot=%s reason=not in the queue", effect.key)
+
+    def submit(self, action: SubmitPilots, *, now: datetime) -> int:
+        """Submit the pilots; how many arrived. Raises Temporary or Permanent when one did not."""
+        effects = self._decide_ids(action, now=now)
+        done: list[Effect] = []
+        try:
+            for effect in effects:
+                self._submit_one(effect.key, action, now=now)
+                done.append(effect)
+                log.info("action=submit pilot=%s entry=%s vo=%s", effect.key, action.entry, action.vo)
+        except Temporary:
+            # This one may have arrived: the queue will tell. The others were not tried.
+            self._end(done, not_tried=effects[len(done) + 1 :], now=now)
+            raise
+        except GocError:
+            self._end(done, not_tried=effects[len(done) :], now=now)
+            raise
+        self._end(done, not_tried=(), now=now)
+        return len(done)
+
+    def remove(self, action: RemovePilot) -> None:
+        """Take the pilot back. Raises Temporary or Permanent."""
+        reason = f"factory: {action.reason}"
+        self._session.remove(self._premises.schedd, _only(action.pilot), reason=reason)
+        log.info("action=remove pilot=%s reason=%s", action.pilot.id, action.reason)
+
+    def collect(self, action: CollectPilot) -> None:
+        """Fetch the pilot's output into its folder, then let its job leave the queue.
+
+        Killed in between, the next run fetches it again. Raises Temporary or Permanent.
+        """
+        folder = Path(action.pilot.folder)
+        if not action.pilot.folder or not folder.is_relative_to(self._premises.folder):
+            raise Permanent(
+                f"pilot {action.pilot.id} was submitted from {folder}, outside of this home: "
+                f"collect it there, or remove job {action.pilot.job} by hand"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._session.retrieve(self._premises.schedd, _only(action.pilot))
+        self._session.remove(self._premises.schedd, _only(action.pilot), reason="factory: output collected")
+        log.info("action=collect pilot=%s folder=%s", action.pilot.id, folder)
+
+    def _decide_ids(self, action: SubmitPilots, *, now: datetime) -> Sequence[Effect]:
+        ids = {new_id("plt") for _ in range(action.count)}
+        payload = {"entry": action.entry, "vo": action.vo, "digest": self._configuration.digest}
+        with self._database.begin() as connection:
+            for pilot_id in sorted(ids):
+                ledger.owe(connection, kind=SUBMISSION, key=pilot_id, payload=payload, due_at=now)
+            claimed = ledger.claim(
+                connection, SUBMISSION, now=now, limit=_AT_ONCE, lease_seconds=self._lease_seconds
+            )
+        # An older one whose lease ran out just now may be among them: it waits for the next reconciliation.
+        return [effect for effect in claimed if effect.key in ids]
+
+    def _submit_one(self, pilot_id: str, action: SubmitPilots, *, now: datetime) -> None:
+        premises, configuration = self._premises, self._configuration
+        entry = configuration.entries[action.entry]
+        folder = premises.pilot_folder(pilot_id, now)
+        config = pilot_config(premises, configuration, entry, vo=action.vo, pilot_id=pilot_id, now=now)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise Permanent(f"cannot write {folder}: {error}; free space or mend its rights") from error
+        description = submit_description(
+            premises, configuration, entry, vo=action.vo, pilot_id=pilot_id, folder=folder
+        )
+        self._session.submit(premises.schedd, description, spool=True)
+
+    def _end(self, done: Iterable[Effect], *, not_tried: Iterable[Effect], now: datetime) -> None:
+        with self._database.begin() as connection:
+            # A claim that another took over is settled by it.
+            for effect in done:
+                with suppress(Conflict):
+                    ledger.settle(connection, effect, now=now)
+            for effect in not_tried:
+                with suppress(Conflict):
+                    ledger.abandon(connection, effect, error="an earlier one of the same batch failed")
+
+
+def _only(pilot: Pilot) -> str:
+    # By its own id too: a job number comes again when a queue is made anew.
+    return f"GOC_PilotId is {literal(pilot.id)}"
+
+
+def _submission(effect: Effect) -> Submission:
+    return Submission(pilot_id=effect.key, entry=effect.payload["entry"], vo=effect.payload["vo"])

@@ -1,0 +1,157 @@
+"""What a cycle leaves behind: the state of now in a file, and the history of changes in the lake."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+
+from opengoc.base.ids import canonical_json, digest
+from opengoc.base.instant import format_instant, parse_instant
+from opengoc.factory.model import EntryRow, Limit
+from opengoc.store.lake import Lake
+
+TABLE = "factory_cycles"
+STATUS_FILE = "status.json"
+
+#: One row an entry and VO, whenever anything of them changed; at least one in ``_AT_LEAST``.
+SCHEMA = pyarrow.schema(
+    [
+        pyarrow.field("cycle_at", pyarrow.timestamp("us", tz="UTC"), nullable=False),
+        pyarrow.field("entry", pyarrow.string(), nullable=False),
+        pyarrow.field("vo", pyarrow.string(), nullable=False),
+        pyarrow.field("digest", pyarrow.string(), nullable=False),
+        pyarrow.field("matching_jobs", pyarrow.int64()),
+        pyarrow.field("requested", pyarrow.int64()),
+        pyarrow.field("allowed", pyarrow.int64()),
+        pyarrow.field("submitted", pyarrow.int64()),
+        pyarrow.field("limit", pyarrow.string()),
+        pyarrow.field("detail", pyarrow.string()),
+        pyarrow.field("idle", pyarrow.int64()),
+        pyarrow.field("running", pyarrow.int64()),
+        pyarrow.field("held", pyarrow.int64()),
+        pyarrow.field("free_slots", pyarrow.int64()),
+        pyarrow.field("complete", pyarrow.bool_(), nullable=False),
+    ]
+)
+
+#: An unchanged row is written again after this, so that silence differs from no change.
+_AT_LEAST = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """How one observation of a cycle went."""
+
+    name: str
+    taken_at: datetime
+    complete: bool
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """One cycle as it went."""
+
+    at: datetime
+    seconds: float
+    digest: str
+    #: Why nothing was requested or removed; empty when the snapshot was whole.
+    frozen: str
+    sources: tuple[Source, ...]
+    rows: tuple[EntryRow, ...]
+    #: Pilots that arrived in the queue, by (entry, VO).
+    submitted: Mapping[tuple[str, str], int]
+    removed: int
+    collected: int
+    #: Jobs of all VOs, and idle ones that no entry takes.
+    idle_jobs: int
+    running_jobs: int
+    unmatched_jobs: int
+    #: Pilots in the factory's queue in any state, those on their way included.
+    pilots: int
+    #: Actions that failed, in words.
+    failures: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every observation was whole."""
+        return all(source.complete for source in self.sources)
+
+    def to_json(self) -> dict[str, Any]:
+        """The cycle as JSON values."""
+        content = asdict(replace(self, submitted={}))
+        content["at"] = format_instant(self.at)
+        for source in content["sources"]:
+            source["taken_at"] = format_instant(source["taken_at"])
+        for row in content["rows"]:
+            row["submitted"] = self.submitted.get((row["entry"], row["vo"]), 0)
+        del content["submitted"]
+        return content
+
+
+def write_status(folder: Path, cycle: Cycle) -> None:
+    """Keep the last cycle; a reader never sees half of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{STATUS_FILE}.{os.getpid()}"
+    beside.write_text(json.dumps(cycle.to_json(), indent=1) + "\n", encoding="utf-8")
+    beside.replace(folder / STATUS_FILE)
+
+
+def read_status(folder: Path) -> Cycle | None:
+    """The last cycle; None before the first."""
+    try:
+        content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    submitted = {(row["entry"], row["vo"]): row.pop("submitted") for row in content["rows"]}
+    for row in content["rows"]:
+        row["limit"] = Limit(row["limit"])
+    for source in content["sources"]:
+        source["taken_at"] = parse_instant(source["taken_at"])
+    content |= {
+        "at": parse_instant(content["at"]),
+        "sources": tuple(Source(**source) for source in content["sources"]),
+        "rows": tuple(EntryRow(**row) for row in content["rows"]),
+        "failures": tuple(content["failures"]),
+        "submitted": submitted,
+    }
+    return Cycle(**content)
+
+
+class History:
+    """Writes the rows that changed to the lake."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._last: dict[tuple[str, str], tuple[datetime, dict[str, Any]]] = {}
+        lake.declare(TABLE, SCHEMA)
+
+    def write(self, cycle: Cycle) -> int:
+        """Append what changed since the cycle before; how many rows."""
+        rows = []
+        for row in cycle.rows:
+            place = (row.entry, row.vo)
+            content = {
+                **asdict(row),
+                "limit": row.limit.value,
+                "digest": cycle.digest,
+                "submitted": cycle.submitted.get(place, 0),
+                "complete": cycle.is_complete,
+            }
+            written_at, before = self._last.get(place, (None, None))
+            if content != before or written_at is None or cycle.at - written_at >= _AT_LEAST:
+                rows.append({"cycle_at": cycle.at, **content})
+                self._last[place] = (cycle.at, content)
+        if rows:
+            table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+            batch = digest(canonical_json([format_instant(cycle.at), [row["entry"] for row in rows]]))
+            self._lake.append(TABLE, table, batch_id=batch)
+        return len(rows)

@@ -1,0 +1,247 @@
+"""The factory's control loop: observe, decide, act, and again.
+
+State is the queue of the factory's schedd and the ledger. What the loop remembers from one cycle to the next
+only makes it more careful, so it may be killed at any line.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from opengoc.base.errors import GocError, Permanent
+from opengoc.base.instant import utc_now
+from opengoc.condor.session import Pool, Session
+from opengoc.factory.act import Actor
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.cycle import Cycle, History, Source, write_status
+from opengoc.factory.decide import Pace, decide
+from opengoc.factory.model import (
+    CollectPilot,
+    Decision,
+    Memory,
+    PayloadState,
+    RemovePilot,
+    Snapshot,
+    SubmitPilots,
+)
+from opengoc.factory.observe import observe
+from opengoc.factory.pilots import Premises
+from opengoc.registry.store import load_registry
+from opengoc.store.database import Database
+from opengoc.store.hold import hold
+from opengoc.store.lake import Lake
+
+log = logging.getLogger(__name__)
+
+#: Name of the lock: one factory loop a home.
+ROLE = "factory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactoryLoop:
+    """Everything one factory needs to run."""
+
+    home: Path
+    database: Database
+    lake: Lake
+    #: The VOs' pool, and the schedds in it whose jobs are served.
+    pool: Pool
+    schedds: Sequence[str]
+    #: The pool of the factory's own schedd.
+    factory: Pool
+    premises: Premises
+    configuration: Configuration
+    cycle_seconds: float
+    pace: Pace = field(default_factory=Pace)
+    #: Set it to end the loop after the cycle under way.
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def once(self) -> Cycle:
+        """One cycle. Raises Temporary when a loop runs already in this home."""
+        with hold(self.home, ROLE), ExitStack() as stack:
+            return self._runner(stack).cycle()
+
+    def dry_run(self) -> tuple[Snapshot, Decision]:
+        """What the next cycle would do; nothing is done, kept or locked."""
+        with ExitStack() as stack:
+            return self._runner(stack).look()
+
+    def run(self, *, until_done: bool = False, watch: Callable[[Cycle], None] | None = None) -> None:
+        """Cycles until ``stop`` is set; with ``until_done`` until no job can run and no pilot is left.
+
+        ``watch`` is shown every cycle. Raises Temporary when a loop runs already in this home, and with
+        ``until_done`` Permanent when the jobs that are left match no entry.
+        """
+        with hold(self.home, ROLE), ExitStack() as stack:
+            runner = self._runner(stack)
+            while not self.stop.is_set():
+                began = time.monotonic()
+                cycle = self._guarded(runner)
+                if cycle is not None and watch is not None:
+                    watch(cycle)
+                if until_done and cycle is not None and is_done(cycle):
+                    return
+                self.stop.wait(max(0.0, self.cycle_seconds - (time.monotonic() - began)))
+
+    def _guarded(self, runner: Runner) -> Cycle | None:
+        """One cycle; what goes wrong in it is logged, and the next one starts afresh."""
+        try:
+            return runner.cycle()
+        except GocError as error:
+            log.error("action=cycle failed=%s", error)
+        except Exception:
+            # The one broad except: the loop outlives whatever a cycle meets.
+            log.exception("action=cycle failed=defect")
+        return None
+
+    def _runner(self, stack: ExitStack) -> Runner:
+        pool = stack.enter_context(Session(self.pool))
+        factory = stack.enter_context(Session(self.factory))
+        return Runner(self, pool=pool, factory=factory)
+
+
+class Runner:
+    """The cycles of one run."""
+
+    def __init__(self, loop: FactoryLoop, *, pool: Session, factory: Session) -> None:
+        self._loop = loop
+        self._pool = pool
+        self._factory = factory
+        self._memory = Memory()
+        self._history = History(loop.lake)
+        self._actor = Actor(
+            database=loop.database,
+            session=factory,
+            premises=loop.premises,
+            configuration=loop.configuration,
+        )
+
+    def look(self) -> tuple[Snapshot, Decision]:
+        """Observe and decide."""
+        loop = self._loop
+        snapshot = observe(
+            pool=self._pool,
+            schedds=loop.schedds,
+            factory=self._factory,
+            factory_schedd=loop.premises.schedd,
+            factory_name=loop.premises.name,
+            job_attributes=loop.configuration.policy.job_attributes,
+            submissions=self._actor.submissions(),
+        )
+        with loop.database.read() as connection:
+            registry = load_registry(connection)
+        decision = decide(
+            snapshot,
+            loop.configuration,
+            registry,
+            now=utc_now(),
+            memory=self._memory,
+            pace=loop.pace,
+        )
+        return snapshot, decision
+
+    def cycle(self) -> Cycle:
+        """Observe, decide, act, and keep what happened."""
+        at, began = utc_now(), time.monotonic()
+        snapshot, decision = self.look()
+        self._actor.reconcile(snapshot.pilots, now=at)
+        done, failures = self._act(decision)
+        self._memory = decision.memory
+        cycle = _record(
+            snapshot,
+            decision,
+            at=at,
+            seconds=round(time.monotonic() - began, 3),
+            digest=self._loop.configuration.digest,
+            done=done,
+            failures=failures,
+        )
+        write_status(self._loop.premises.folder, cycle)
+        self._history.write(cycle)
+        if decision.frozen:
+            log.warning("action=freeze reason=%s", decision.frozen)
+        return cycle
+
+    def _act(self, decision: Decision) -> tuple[Counter[tuple[str, ...]], tuple[str, ...]]:
+        """Do what was decided: counts by ("submit", entry, VO), ("remove",), ("collect",); failures."""
+        done: Counter[tuple[str, ...]] = Counter()
+        failures: list[str] = []
+        for action in decision.actions:
+            try:
+                match action:
+                    case SubmitPilots():
+                        arrived = self._actor.submit(action, now=utc_now())
+                        done[("submit", action.entry, action.vo)] += arrived
+                    case RemovePilot():
+                        self._actor.remove(action)
+                        done[("remove",)] += 1
+                    case CollectPilot():
+                        self._actor.collect(action)
+                        done[("collect",)] += 1
+            except GocError as error:
+                failures.append(str(error))
+                log.error("action=%s failed=%s", type(action).__name__, error)
+        return done, tuple(dict.fromkeys(failures))
+
+
+def is_done(cycle: Cycle) -> bool:
+    """Whether nothing is left to do: no job that could run, no pilot.
+
+    Raises Permanent when jobs are left that no entry takes.
+    """
+    if not cycle.is_complete or cycle.frozen or cycle.pilots or any(cycle.submitted.values()):
+        return False
+    if cycle.running_jobs or cycle.idle_jobs > cycle.unmatched_jobs:
+        return False
+    if cycle.unmatched_jobs:
+        raise Permanent(
+            f"{cycle.unmatched_jobs} idle jobs match no enabled entry: "
+            "change the jobs, the entries or the policy"
+        )
+    return True
+
+
+def _record(
+    snapshot: Snapshot,
+    decision: Decision,
+    *,
+    at: datetime,
+    seconds: float,
+    digest: str,
+    done: Counter[tuple[str, ...]],
+    failures: tuple[str, ...],
+) -> Cycle:
+    states = Counter(payload.state for payload in snapshot.payloads)
+    return Cycle(
+        at=at,
+        seconds=seconds,
+        digest=digest,
+        frozen=decision.frozen,
+        sources=tuple(
+            Source(
+                name=each.source,
+                taken_at=each.taken_at,
+                complete=each.complete,
+                error=each.error,
+                count=len(each.items),
+            )
+            for each in snapshot.observations
+        ),
+        rows=decision.rows,
+        submitted={(key[1], key[2]): count for key, count in done.items() if key[0] == "submit"},
+        removed=done[("remove",)],
+        collected=done[("collect",)],
+        idle_jobs=states[PayloadState.IDLE],
+        running_jobs=states[PayloadState.RUNNING],
+        unmatched_jobs=decision.unmatched_jobs,
+        pilots=len(snapshot.pilots.items) + len(snapshot.submissions),
+        failures=failures,
+    )

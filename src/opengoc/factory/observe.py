@@ -1,0 +1,149 @@
+"""Asking HTCondor what waits, what runs and what is free; every answer says whether it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from opengoc.condor.classads import Ad, literal
+from opengoc.condor.observation import Observation
+from opengoc.condor.session import Session
+from opengoc.factory.model import (
+    Payload,
+    PayloadState,
+    Pilot,
+    PilotState,
+    Slot,
+    Snapshot,
+    Submission,
+)
+
+T = TypeVar("T")
+
+# JobStatus: 1 idle, 2 running, 3 removed, 4 completed, 5 held, 6 transferring output, 7 suspended
+# (https://htcondor.readthedocs.io/en/latest/classad-attributes/job-classad-attributes.html).
+_PAYLOAD_STATES = {1: PayloadState.IDLE, 2: PayloadState.RUNNING, 6: PayloadState.RUNNING}
+_PILOT_STATES = {
+    1: PilotState.IDLE,
+    2: PilotState.RUNNING,
+    3: PilotState.REMOVED,
+    4: PilotState.COMPLETED,
+    5: PilotState.HELD,
+    6: PilotState.RUNNING,
+    7: PilotState.RUNNING,
+}
+
+#: Jobs that pilots can run: those of the vanilla universe, containers among them.
+_PAYLOADS = "JobUniverse == 5 && (JobStatus == 1 || JobStatus == 2 || JobStatus == 6)"
+_PAYLOAD_NAMES = ("ClusterId", "ProcId", "JobStatus", "VO")
+
+_PILOT_NAMES = (
+    "ClusterId",
+    "ProcId",
+    "JobStatus",
+    "EnteredCurrentStatus",
+    "HoldReason",
+    "SUBMIT_Iwd",
+    "GOC_PilotId",
+    "GOC_Entry",
+    "GOC_VO",
+    "GOC_Digest",
+)
+
+#: What can still be claimed: dynamic slots are parts that are claimed already.
+_SLOTS = 'GOC_PilotId isnt undefined && SlotType isnt "Dynamic"'
+_SLOT_NAMES = (
+    "Name",
+    "State",
+    "SlotType",
+    "Cpus",
+    "Memory",
+    "GOC_PilotId",
+    "GOC_VO",
+    "GOC_Digest",
+    "GOC_Accepting",
+    "GLIDEIN_Entry_Name",
+)
+
+
+def observe(
+    *,
+    pool: Session,
+    schedds: Sequence[str],
+    factory: Session,
+    factory_schedd: str,
+    factory_name: str,
+    job_attributes: Iterable[str],
+    submissions: Sequence[Submission],
+) -> Snapshot:
+    """The snapshot of now. Never raises for a daemon that does not answer: its part is incomplete then."""
+    names = [*_PAYLOAD_NAMES, *(name for name in job_attributes if name not in _PAYLOAD_NAMES)]
+    # The pilots first, the pool after: a pilot that joins meanwhile is then seen twice, never missed.
+    pilots = factory.jobs(factory_schedd, f"GLIDEIN_Factory is {literal(factory_name)}", _PILOT_NAMES)
+    queues = [(schedd, pool.jobs(schedd, _PAYLOADS, names)) for schedd in schedds]
+    slots = pool.slots(_SLOTS, _SLOT_NAMES)
+    in_queue = {str(ad.get("GOC_PilotId")) for ad in pilots.items}
+    return Snapshot(
+        queues=tuple(_each(queue, partial(_payload, schedd=schedd)) for schedd, queue in queues),
+        pilots=_each(pilots, _pilot),
+        slots=_each(slots, _slot),
+        submissions=tuple(each for each in submissions if each.pilot_id not in in_queue),
+    )
+
+
+def _each(found: Observation[Ad], read: Callable[[Ad], T]) -> Observation[T]:
+    """The observation with its ads read; an ad that cannot be read makes it incomplete."""
+    items: list[T] = []
+    faults: list[str] = [found.error] if found.error else []
+    for ad in found.items:
+        try:
+            items.append(read(ad))
+        except (KeyError, TypeError, ValueError) as error:
+            faults.append(f"an ad that cannot be read ({type(error).__name__}: {error})")
+    return Observation(
+        source=found.source,
+        items=tuple(items),
+        taken_at=found.taken_at,
+        complete=not faults,
+        error="; ".join(dict.fromkeys(faults)),
+    )
+
+
+def _payload(ad: Ad, *, schedd: str) -> Payload:
+    return Payload(
+        id=f"{schedd}#{ad['ClusterId']}.{ad['ProcId']}",
+        vo=str(ad.get("VO", "")),
+        state=_PAYLOAD_STATES[ad["JobStatus"]],
+        attributes={name: ad[name] for name in ad if name not in ("ClusterId", "ProcId", "JobStatus")},
+    )
+
+
+def _pilot(ad: Ad) -> Pilot:
+    return Pilot(
+        id=str(ad["GOC_PilotId"]),
+        job=f"{ad['ClusterId']}.{ad['ProcId']}",
+        entry=str(ad["GOC_Entry"]),
+        vo=str(ad["GOC_VO"]),
+        digest=str(ad["GOC_Digest"]),
+        state=_PILOT_STATES[ad["JobStatus"]],
+        since=datetime.fromtimestamp(ad["EnteredCurrentStatus"], UTC),
+        hold_reason=str(ad.get("HoldReason", "")),
+        folder=str(ad.get("SUBMIT_Iwd", "")),
+    )
+
+
+def _slot(ad: Ad) -> Slot:
+    # A slot that cannot be divided is free or not; one that can shows what is left of it.
+    is_free = ad["SlotType"] == "Partitionable" or ad["State"] == "Unclaimed"
+    return Slot(
+        name=str(ad["Name"]),
+        pilot_id=str(ad["GOC_PilotId"]),
+        entry=str(ad["GLIDEIN_Entry_Name"]),
+        vos=tuple(str(ad["GOC_VO"]).split(",")),
+        digest=str(ad["GOC_Digest"]),
+        cores=int(ad["Cpus"]) if is_free else 0,
+        memory_mib=int(ad["Memory"]) if is_free else 0,
+        accepting=ad.get("GOC_Accepting", True) is True,
+    )
