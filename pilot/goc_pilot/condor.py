@@ -8,7 +8,7 @@ import time
 from typing import Dict, Mapping, Optional
 
 from goc_pilot.condor_config import DRAINING, Layout
-from goc_pilot.condor_logs import StartLog, read_start_log, running_jobs
+from goc_pilot.condor_logs import StartLog, follow_start_log
 from goc_pilot.node import Binaries
 from goc_pilot.processes import collect, descendants, die_with_parent, parent_of, send
 
@@ -22,8 +22,9 @@ class Condor:
     def __init__(self, layout: Layout, process: "subprocess.Popen[bytes]") -> None:
         self.layout = layout
         self._process = process
-        self._log_size = -1
-        self._log = read_start_log("")
+        #: How much of the StartLog is read, and what it said.
+        self._read_bytes = 0
+        self._known = StartLog()
 
     def status(self) -> Optional[int]:
         """Exit status of the master, negative for a signal; None while it runs."""
@@ -31,21 +32,17 @@ class Condor:
 
     def start_log(self) -> StartLog:
         """What the startd has logged so far; nothing, as long as it has no log."""
-        path = self.layout.path("log/StartLog")
         try:
-            size = os.path.getsize(path)
-            if size != self._log_size:
-                with open(path, encoding="utf-8", errors="replace") as log:
-                    self._log = read_start_log(log.read())
-                self._log_size = size
+            with open(self.layout.path("log/StartLog"), "rb") as log:
+                log.seek(self._read_bytes)
+                # Up to the last whole line; the rest comes next time.
+                text = log.read().rpartition(b"\n")[0]
         except FileNotFoundError:
-            # Not written yet, or being rotated this moment: what was read before still holds.
-            return self._log
-        return self._log
-
-    def jobs_running(self) -> int:
-        """Jobs that have a scratch folder."""
-        return running_jobs(self.layout.path("execute"))
+            return self._known
+        if text:
+            self._read_bytes += len(text) + 1
+            self._known = follow_start_log(self._known, text.decode("utf-8", "replace"))
+        return self._known
 
     def vacate(self) -> None:
         """No new jobs; running ones get their soft signal now; then the daemons end."""

@@ -12,6 +12,7 @@ from goc_pilot.node import Binaries
 
 _KIB_PER_MIB = 1024
 _MAX_LOG_BYTES = 10 * 1024 * 1024
+_UPDATE_SECONDS = 120
 
 #: Appended to the configuration when the pilot drains: no new jobs, and running ones are vacated at once.
 DRAINING = "\nGOC_Draining = True\nMAXJOBRETIREMENTTIME = 0\n"
@@ -38,6 +39,7 @@ MASTER_NEW_BINARY_RESTART = NEVER
 USE_SHARED_PORT = False
 USE_PROCD = False
 BASE_CGROUP =
+BIND_ALL_INTERFACES = False
 CGROUP_MEMORY_LIMIT_POLICY = none
 DISCARD_SESSION_KEYRING_ON_STARTUP = False
 # Behind a NAT nobody can connect to the node: the collector asks the startd to connect back (CCB), always.
@@ -138,6 +140,8 @@ def slot_attributes(config: Config, times: Times, pilot_file: str) -> Mapping[st
         "GOC_Draining": "False",
         "GOC_Accepting": accepting(config, times),
         "GOC_Start": escape(config.start),
+        # A slot whose node died must not be matched for the quarter of an hour that is usual.
+        "ClassAdLifetime": "3 * $(UPDATE_INTERVAL)",
     }
 
 
@@ -204,6 +208,9 @@ def _slot(config: Config, times: Times) -> List[str]:
         "MachineMaxVacateTime = {}".format(config.vacate_seconds),
         "SHUTDOWN_GRACEFUL_TIMEOUT = {}".format(config.walltime_seconds),
         "MAX_DEFAULT_LOG = {}".format(_MAX_LOG_BYTES),
+        # The pilot follows this one by its offset: it must not be cut.
+        "MAX_STARTD_LOG = 0",
+        "UPDATE_INTERVAL = {}".format(_UPDATE_SECONDS),
     ]
     if config.disk_mib is not None:
         lines.append("DISK = {}".format(config.disk_mib * _KIB_PER_MIB))

@@ -16,6 +16,10 @@ _IDLE = re.compile(r"No resources have been claimed for \d+ seconds")
 _EXITED = re.compile(r"\*\*\*\* condor_startd \(condor_STARTD\) pid \d+ EXITING WITH STATUS (-?\d+)")
 # 11/22/26 17:12:55 ** condor_startd (CONDOR_STARTD) STARTING UP
 _STARTED = re.compile(r"\*\* condor_startd \(CONDOR_STARTD\) STARTING UP")
+# 11/22/26 17:27:29 slot1_1: New dSlot of type 1 allocated
+_SLOT_MADE = re.compile(r"slot\d+_\d+: New (?:dSlot|dynamic slot)")
+# 11/22/26 17:27:36 slot1_1: Changing state: Unclaimed -> Delete
+_SLOT_GONE = re.compile(r"slot\d+_\d+: Changing state: \w+ -> Delete")
 # 11/22/26 17:14:21 (pid:16) Starting a VANILLA universe job with ID: 1.0
 _JOB_STARTED = re.compile(r"Starting a \w+ universe job with ID: (\S+)")
 
@@ -23,21 +27,27 @@ _JOB_STARTED = re.compile(r"Starting a \w+ universe job with ID: (\S+)")
 class StartLog(NamedTuple):
     """What the startd wrote into its log so far."""
 
-    starts: int
-    joined: bool
-    idle: bool
+    #: How often the startd started.
+    starts: int = 0
+    #: Its first update to the collector went out.
+    joined: bool = False
+    #: It ended itself because no job came.
+    idle: bool = False
     #: None while it runs, and when it died without a word.
-    exit_status: Optional[int]
+    exit_status: Optional[int] = None
+    #: Dynamic slots that exist: one for each claim.
+    claims: int = 0
 
 
-def read_start_log(text: str) -> StartLog:
-    """The events of a StartLog."""
+def follow_start_log(known: StartLog, text: str) -> StartLog:
+    """What is known after ``text``, the lines that have come since."""
     exits = _EXITED.findall(text)
     return StartLog(
-        starts=len(_STARTED.findall(text)),
-        joined=_JOINED.search(text) is not None,
-        idle=_IDLE.search(text) is not None,
-        exit_status=int(exits[-1]) if exits else None,
+        starts=known.starts + len(_STARTED.findall(text)),
+        joined=known.joined or _JOINED.search(text) is not None,
+        idle=known.idle or _IDLE.search(text) is not None,
+        exit_status=int(exits[-1]) if exits else known.exit_status,
+        claims=known.claims + len(_SLOT_MADE.findall(text)) - len(_SLOT_GONE.findall(text)),
     )
 
 

@@ -29,6 +29,7 @@ CONDOR_SETTINGS = frozenset(
 #: Attributes of the slot that the pilot or the startd writes, in lower case.
 OWN_ATTRIBUTES = frozenset(
     (
+        "classadlifetime",
         "glidein_site",
         "glidein_resource",
         "glidein_entry_name",

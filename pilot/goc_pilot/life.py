@@ -23,7 +23,7 @@ from goc_pilot.ends import Ending
 from goc_pilot.node import Binaries, Node, find_condor
 from goc_pilot.processes import end_all, usage
 from goc_pilot.report import Record, framed, report, write_report
-from goc_pilot.supervision import Seen, Shutdown, next_shutdown
+from goc_pilot.supervision import Limits, Seen, Shutdown, next_shutdown
 from goc_pilot.validations import Row, run_validations
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -59,6 +59,7 @@ class Pilot:
         self._signal_name = ""
         self._signalled_at: Optional[float] = None
         self._signal_interrupts = True
+        self._idle_since = self.record.started_at
 
     def run(self) -> int:
         """Live, and return the exit code. What ends a step unforeseen ends the pilot as ``pilot-error``."""
@@ -168,15 +169,18 @@ class Pilot:
     def supervise(self) -> Optional[Ending]:
         """Look at HTCondor until it has to end, then take it through the stages of its shutdown."""
         config, times = self._given(), self._times()
+        limits = Limits(
+            idle_seconds=config.idle_seconds,
+            signal_grace_seconds=config.signal_grace_seconds,
+            vacate_seconds=config.vacate_seconds,
+        )
         shutdown: Optional[Shutdown] = None
         reported_at = time.time()
         while shutdown is None or shutdown.stage != "kill":
             time.sleep(_POLL_SECONDS)
             seen = self._look()
             stage_before = shutdown.stage if shutdown else ""
-            shutdown = next_shutdown(
-                seen, times, shutdown, config.signal_grace_seconds, config.vacate_seconds
-            )
+            shutdown = next_shutdown(seen, times, limits, shutdown)
             if shutdown is not None and shutdown.stage != stage_before:
                 self._apply(shutdown)
             if seen.now - reported_at >= config.report_seconds:
@@ -190,13 +194,17 @@ class Pilot:
         log = condor.start_log()
         if log.joined and self.record.joined_at is None:
             self._note(joined_at=time.time())
+        now = time.time()
+        if log.claims or not log.starts:
+            self._idle_since = now
         return Seen(
-            now=time.time(),
+            now=now,
             master_status=condor.status(),
             startd_starts=log.starts,
             startd_status=log.exit_status,
             startd_idle=log.idle,
-            jobs_running=condor.jobs_running(),
+            claims=log.claims,
+            idle_since=self._idle_since,
             signal_name=self._signal_name,
             signalled_at=self._signalled_at,
         )

@@ -22,15 +22,25 @@ class Seen(NamedTuple):
     now: float
     #: Exit status of the master (negative: signal); None while it runs.
     master_status: Optional[int]
-    #: How often the startd started; None: it has written no log yet.
     startd_starts: int
     startd_status: Optional[int]
     #: The startd ended itself because no job came.
     startd_idle: bool
-    jobs_running: int
+    #: Slots that a schedd holds, each with a job or about to get one.
+    claims: int
+    #: Since when there has been no claim.
+    idle_since: float
     #: Name of the first signal that reached the pilot, and when.
     signal_name: str
     signalled_at: Optional[float]
+
+
+class Limits(NamedTuple):
+    """How long a pilot waits for what; keys of the configuration."""
+
+    idle_seconds: int
+    signal_grace_seconds: int
+    vacate_seconds: int
 
 
 class Shutdown(NamedTuple):
@@ -44,25 +54,29 @@ class Shutdown(NamedTuple):
 
 
 def next_shutdown(
-    seen: Seen, times: Times, under_way: Optional[Shutdown], signal_grace_seconds: int, vacate_seconds: int
+    seen: Seen, times: Times, limits: Limits, under_way: Optional[Shutdown]
 ) -> Optional[Shutdown]:
     """The shutdown as it should stand now; None: go on running. Only ever goes from one stage to the next."""
     if under_way is not None:
         return _escalated(seen, under_way)
     if seen.signalled_at is not None:
         ending = Ending("signal", "got {}".format(seen.signal_name))
-        deadline = seen.signalled_at + signal_grace_seconds - _QUIT_SECONDS - _CLEAN_SECONDS
+        deadline = seen.signalled_at + limits.signal_grace_seconds - _QUIT_SECONDS - _CLEAN_SECONDS
         return Shutdown(ending=ending, stage="vacate", deadline=deadline)
     gone = _unbidden_end(seen)
     if gone is not None:
         return Shutdown(ending=gone, stage="quit", deadline=seen.now + _QUIT_SECONDS)
     if seen.now >= times.stops_at:
-        ending = Ending("walltime", "the time is used up with {} jobs running".format(seen.jobs_running))
-    elif seen.now >= times.accepts_until and seen.jobs_running == 0:
+        ending = Ending("walltime", "the time is used up with {} jobs running".format(seen.claims))
+    elif seen.now >= times.accepts_until and seen.claims == 0:
         ending = Ending("walltime", "too little time left for another job, and none is running")
+    elif seen.now - seen.idle_since >= limits.idle_seconds:
+        ending = Ending("idle", "no job for {} s".format(limits.idle_seconds))
     else:
         return None
-    return Shutdown(ending=ending, stage="vacate", deadline=seen.now + vacate_seconds + _VACATE_SLACK_SECONDS)
+    return Shutdown(
+        ending=ending, stage="vacate", deadline=seen.now + limits.vacate_seconds + _VACATE_SLACK_SECONDS
+    )
 
 
 def _escalated(seen: Seen, shutdown: Shutdown) -> Shutdown:
