@@ -1,8 +1,8 @@
-"""A batch: bytes that become rows together, described so that a killed run can be finished from the description.
+"""A batch: bytes that become rows together, described well enough for another process to finish it.
 
-The description is kept with the cursor before anything is stored. It says where the bytes are (raw store), how
-they are read, when they became known, and where the cursor goes; so finishing it a second time, by another
-process, makes the same rows.
+The description is kept with the cursor before anything is stored. It says where the bytes are (raw store),
+how they are read, when they became known, and where the cursor goes; so finishing it a second time, by
+another process, makes the same rows.
 """
 
 from __future__ import annotations

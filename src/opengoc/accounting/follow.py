@@ -1,8 +1,8 @@
 """Follow files that grow: read what is new, across growth, rotation, truncation and replacement.
 
-A log is read with its rotated predecessors, oldest first. Which file is which is told by its bytes (``position``),
-never by its name alone. Whatever cannot be recognised is read from its beginning: records that were read before
-are then told as duplicates, so a wrong guess costs time and never a record.
+A log is read with its rotated predecessors, oldest first. Which file is which is told by its bytes
+(``position``), never by its name alone. Whatever cannot be recognised is read from its beginning: records
+that were read before are then told as duplicates, so a wrong guess costs time and never a record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from opengoc.base.ids import digest
 
 #: What rotation adds to a name: HTCondor's local time, logrotate's number or date.
 _ROTATED = re.compile(r"\.\d{8}T\d{6}|\.\d{1,4}|[-.]\d{8}(?:-\d+)?")
-#: What is packed cannot be followed: it was plain when it was rotated, and is told by its bytes only when plain.
+#: What is packed cannot be followed: it was plain when it was rotated, and is told by its bytes only when
+#: plain.
 _PACKED = re.compile(rf"(?:{_ROTATED.pattern})\.(?:gz|bz2|xz|zst)")
 #: A per-job history file; the writer gives it this name when it is whole.
 _PER_JOB = re.compile(r"history\.[^/]+")

@@ -1,7 +1,7 @@
 """Collect usage records: every record stored once, whatever is killed when.
 
-Three places take part, and one of them decides. The database holds one cursor value per source: how far it was
-read, and the batch that is under way. A batch goes
+Three places take part, and one of them decides. The database holds one cursor value per source: how far it
+was read, and the batch that is under way. A batch goes
 
 1. its bytes into the raw store (on disk under their digest),
 2. its description beside the cursor, one transaction: from here on it will be stored,
@@ -9,8 +9,8 @@ read, and the batch that is under way. A batch goes
 4. its quarantine, its counts and the next position, one transaction: it is stored.
 
 A process killed before 2 read nothing. Killed after 2, the next one finishes the batch from its description
-first: it makes the same rows from the raw bytes, and a lake that has the batch's id already takes none of them.
-See docs/explanation/exactly-once.md.
+first: it makes the same rows from the raw bytes, and a lake that has the batch's id already takes none of
+them. See docs/explanation/exactly-once.md.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def collect(
     """Read what is new in a source and store it, exactly once.
 
     A source that cannot be read ends as state ``missing`` with the reason, after what could be read. Raises
-    Temporary when the disk is full or a store is away: nothing is lost, and the next call goes on. One process
-    at a time may collect into a home; hold the role ``accounting`` around this.
+    Temporary when the disk is full or a store is away: nothing is lost, and the next call goes on. One
+    process at a time may collect into a home; hold the role ``accounting`` around this.
     """
     table.declare(stores.lake)
     run = _Run(source=source, stores=stores, who=who, clock=clock, progress=progress)

@@ -50,8 +50,8 @@ class RawReference:
 class UsageRecord:
     """The usage of one job, or of one attempt where the source tells attempts apart.
 
-    Raises InvalidInput naming the rule that a value breaks. CPU above wall × processors is kept, as ``suspect``:
-    the source measured it, and dropping it would make the job vanish.
+    Raises InvalidInput naming the rule that a value breaks. CPU above wall × processors is kept, as
+    ``suspect``: the source measured it, and dropping it would make the job vanish.
     """
 
     #: The batch system instance whose job ids these are: a schedd, a cluster.

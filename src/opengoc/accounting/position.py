@@ -1,8 +1,8 @@
 """How far a source was read: values that are kept with the cursor. Pure.
 
-A file is told by its place on disk (device, inode) and by its bytes: a digest of its first ones, and of the last
-ones before the position. Both must agree to go on at the position, so a file that was replaced, truncated or
-restored is noticed; and a file that was only moved or copied is known again by its bytes.
+A file is told by its place on disk (device, inode) and by its bytes: a digest of its first ones, and of the
+last ones before the position. Both must agree to go on at the position, so a file that was replaced,
+truncated or restored is noticed; and a file that was only moved or copied is known again by its bytes.
 """
 
 from __future__ import annotations

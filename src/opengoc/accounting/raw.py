@@ -22,7 +22,10 @@ class RawStore:
         self._root = root
 
     def put(self, content: bytes) -> str:
-        """Keep the content; gives its digest. On disk when this returns. Raises Temporary when the disk is full."""
+        """Keep the content; gives its digest.
+
+        On disk when this returns. Raises Temporary when the disk is full.
+        """
         sha256 = digest(content)
         path = self._path(sha256)
         aside = path.with_name(f".{sha256}.{os.getpid()}")

@@ -16,8 +16,8 @@ from opengoc.accounting.table import TABLE, Row
 from opengoc.base.errors import Temporary
 from opengoc.store.lake import Lake
 
-# Files of the lake hold few instances each, so the first condition passes over most of them. Rows of the batch
-# itself are there when a run was killed between storing it and saying so.
+# Files of the lake hold few instances each, so the first condition passes over most of them. Rows of the
+# batch itself are there when a run was killed between storing it and saying so.
 _VERSIONS = f"""
     SELECT stored.instance, stored.global_job_id, stored.attempt, stored.fingerprint, stored.version
     FROM {TABLE} AS stored
@@ -40,8 +40,8 @@ class Sorted:
 def sort_out(lake: Lake, good: Sequence[Good], *, batch_id: str) -> Sorted:
     """Compare records with the lake, without the rows of ``batch_id`` itself.
 
-    A record whose very content was stored under its identity at any time is a duplicate; one with other content
-    is a restatement. Raises Temporary when the lake cannot be read.
+    A record whose very content was stored under its identity at any time is a duplicate; one with other
+    content is a restatement. Raises Temporary when the lake cannot be read.
     """
     versions = _stored_versions(lake, good, batch_id)
     rows: list[Row] = []

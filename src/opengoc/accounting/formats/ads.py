@@ -13,9 +13,9 @@ New syntax, one bracket around all, strings escaped as in C::
 
     [ ClusterId = 2; RemoteWallClockTime = 0.0; Owner = "it\"s" ]
 
-Numbers, strings and booleans are values here; any other expression stays text, and counts as not known. Where
-an attribute stands twice the last one counts. Attribute names do not care about case. Source: HTCondor manual,
-"ClassAd Mechanism"; old_class_ad quoting as in condor_utils/compat_classad.cpp.
+Numbers, strings and booleans are values here; any other expression stays text, and counts as not known.
+Where an attribute stands twice the last one counts. Attribute names do not care about case. Source:
+HTCondor manual, "ClassAd Mechanism"; old_class_ad quoting as in condor_utils/compat_classad.cpp.
 """
 
 from __future__ import annotations

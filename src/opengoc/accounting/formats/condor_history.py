@@ -14,14 +14,15 @@ As a schedd of HTCondor 23.9 writes it (``condor_config_val HISTORY``), attribut
     VO = "atlas"
     *** Offset = 15736 ClusterId = 2 ProcId = 0 Owner = "vdt" CompletionDate = -1
 
-``Offset`` is where the last line of the file began before the ad was written: the banner before it. It proves
-that everything between the two banners is one ad. Where it does not (a schedd that died while writing, files put
-together by hand), the ad is looked at line by line.
+``Offset`` is where the last line of the file began before the ad was written: the banner before it. It
+proves that everything between the two banners is one ad. Where it does not (a schedd that died while
+writing, files put together by hand), the ad is looked at line by line.
 
-What counts: one record a job, for all its starts. ``RemoteWallClockTime`` is the sum over all starts, so CPU is
-the sum too (``CumulativeRemoteUserCpu``, where the schedd is new enough to have it). ``CompletionDate`` is 0 or
-absent for a removed job, which ends when it was removed (``EnteredCurrentStatus``). A job that never started
-has wall time 0 and no start. Source: HTCondor manual, "Job ClassAd Attributes"; condor_utils/classadHistory.cpp.
+What counts: one record a job, for all its starts. ``RemoteWallClockTime`` is the sum over all starts, so
+CPU is the sum too (``CumulativeRemoteUserCpu``, where the schedd is new enough to have it).
+``CompletionDate`` is 0 or absent for a removed job, which ends when it was removed
+(``EnteredCurrentStatus``). A job that never started has wall time 0 and no start. Source: HTCondor manual,
+"Job ClassAd Attributes"; condor_utils/classadHistory.cpp.
 """
 
 from __future__ import annotations
@@ -120,8 +121,8 @@ def _between(
 def _separate(data: bytes, start: int, end: int) -> tuple[int, str]:
     """Where the last ad between two banners begins, and what is wrong with it.
 
-    An ad writes its attributes once. Where attributes of submission stand twice, an earlier ad was cut off, in
-    the middle of a line that now also holds the first attribute of the next ad.
+    An ad writes its attributes once. Where attributes of submission stand twice, an earlier ad was cut off,
+    in the middle of a line that now also holds the first attribute of the next ad.
     """
     lines = list(_LINE.finditer(data, start, end))
     if data[start:end].lstrip()[:1] == b"[":
@@ -249,8 +250,8 @@ def _cpu(ad: Ad) -> tuple[float | None, float | None]:
     """User and system CPU over all starts, as far as the schedd counts them; else of the last start."""
     user = ad.number(b"cumulativeremoteusercpu", b"remoteusercpu")
     system = ad.number(b"cumulativeremotesyscpu", b"remotesyscpu")
-    # A schedd begins with CPU 0 and leaves it there when nobody measures: a grid job is measured elsewhere, and
-    # a starter that sampled a process saw it occupy memory.
+    # A schedd begins with CPU 0 and leaves it there when nobody measures: a grid job is measured elsewhere,
+    # and a starter that sampled a process saw it occupy memory.
     unmeasured = ad.whole(b"jobuniverse") == _GRID_UNIVERSE or ad.number(b"residentsetsize_raw") == 0
     return (None, None) if unmeasured and not user and not system else (user, system)
 

@@ -5,12 +5,14 @@ As slurmctld 24.11 writes it, one line::
     JobId=7 UserId=grid(1000) GroupId=grid(1000) Name=pilot-3f9c JobState=COMPLETED Partition=grid
     TimeLimit=60 StartTime=2026-11-22T17:00:00 EndTime=2026-11-22T17:10:00 NodeList=n1 NodeCnt=1 ProcCnt=4
     WorkDir=/home/grid ReservationName= Tres=cpu=4,mem=2G,node=1,billing=4 Account= QOS= WcKey=
-    Cluster=unknown SubmitTime=2026-11-22T16:59:58 EligibleTime=2026-11-22T16:59:58 DerivedExitCode=0:0 ExitCode=0:0
+    Cluster=unknown SubmitTime=2026-11-22T16:59:58 EligibleTime=2026-11-22T16:59:58 DerivedExitCode=0:0
+    ExitCode=0:0
 
-What counts: one record an attempt. A job that was requeued has a line for each attempt under one JobId; they are
-told apart by their starts (by submission where there is none, which a requeue moves on). Times are local to the
-controller: ``Source.time_zone`` says which zone; in the hour that clocks repeat in autumn they are read as the
-first of the two, unless the end would then come before the start. CPU and memory used are not in this log: None. Source: slurm, jobcomp_filetxt.c.
+What counts: one record an attempt. A job that was requeued has a line for each attempt under one JobId;
+they are told apart by their starts (by submission where there is none, which a requeue moves on). Times are
+local to the controller: ``Source.time_zone`` says which zone; in the hour that clocks repeat in autumn they
+are read as the first of the two, unless the end would then come before the start. CPU and memory used are
+not in this log: None. Source: slurm, jobcomp_filetxt.c.
 """
 
 from __future__ import annotations
@@ -28,12 +30,13 @@ from opengoc.base.errors import InvalidInput
 _LINE = re.compile(
     rb"JobId=(?P<job>\d{1,18}) UserId=(?P<user>[^ ]*)\(\d+\) GroupId=[^ ]* Name=(?P<name>.*) "
     rb"JobState=(?P<state>\S+) Partition=(?P<partition>.*?) TimeLimit=\S* "
-    rb"StartTime=(?P<start>\S+) EndTime=(?P<end>\S+) NodeList=\S* NodeCnt=\d+ ProcCnt=(?P<processors>\d{1,18})"
+    rb"StartTime=(?P<start>\S+) EndTime=(?P<end>\S+) NodeList=\S* NodeCnt=\d+ "
+    rb"ProcCnt=(?P<processors>\d{1,18})"
     rb"(?: (?P<rest>.*))?",
     re.S,
 )
-#: Fields after WorkDir, present or not by the release of Slurm. The last one of a name is Slurm's own: a working
-#: folder may hold anything.
+#: Fields after WorkDir, present or not by the release of Slurm. The last one of a name is Slurm's own: a
+#: working folder may hold anything.
 _FIELD = re.compile(rb"(?:^| )(Account|Cluster|SubmitTime|ExitCode)=(\S*)")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 

@@ -1,0 +1,347 @@
+"""``goc accounting``: collect usage records, and answer who used what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from opengoc.accounting import quarantine as quarantined
+from opengoc.accounting import retry as retrying
+from opengoc.accounting.batch import Faulty
+from opengoc.accounting.figures import completeness
+from opengoc.accounting.ingest import Collected, Stores, collect
+from opengoc.accounting.model import Kind
+from opengoc.accounting.raw import RawStore
+from opengoc.accounting.source import Source
+from opengoc.accounting.state import SourceState, State, load_all
+from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
+from opengoc.accounting.usage import usage as ask
+from opengoc.app import House
+from opengoc.base.errors import InvalidInput
+from opengoc.base.instant import format_instant, parse_instant, utc_now
+from opengoc.base.interval import Interval, week
+from opengoc.base.units import hours
+from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.store.hold import hold
+
+app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
+quarantine_app = typer.Typer(
+    invoke_without_command=True, help="Records that could not be stored, with their reasons."
+)
+app.add_typer(quarantine_app, name="quarantine")
+
+SourceName = Annotated[
+    list[str] | None, typer.Option("--source", help="Name of a source; repeat for several. Default: all.")
+]
+
+
+def sources_of(house: House, names: list[str] | None = None) -> list[Source]:
+    """The accounting sources of the settings, all or those named. Raises InvalidInput for an unknown name."""
+    configured = {
+        each.name: Source(
+            name=each.name,
+            format=each.kind,
+            path=house.path(each.path),
+            kind=Kind(each.records),
+            site=each.site or None,
+        )
+        for each in house.settings.accounting
+    }
+    unknown = [name for name in names or () if name not in configured]
+    if unknown:
+        raise InvalidInput(
+            "--source", ", ".join(unknown), f"must be of {', '.join(configured) or 'no source'}"
+        )
+    return [configured[name] for name in names] if names else list(configured.values())
+
+
+def stores_of(house: House) -> Stores:
+    """Where records of this installation go."""
+    return Stores(database=house.database, lake=house.lake, raw=RawStore(house.home / "raw"))
+
+
+@app.command(name="collect")
+def collect_(ctx: typer.Context, source: SourceName = None, as_json: Json = False) -> None:
+    """Read what is new in every source; exit code 1 when one of them cannot be read."""
+    house = house_of(ctx)
+    sources = sources_of(house, source)
+    if not sources:
+        raise InvalidInput(
+            str(house.home / "goc.toml"),
+            "accounting",
+            "names no source: add [[accounting]] with name, kind, path",
+        )
+    with hold(house.home, "accounting"), progress() as bar:
+        collected = [_collect(house, each, bar) for each in sources]
+    emit(
+        [_collected_json(each) for each in collected],
+        as_json=as_json,
+        text=lambda: table(
+            ["Source", "Read#", "Stored#", "Duplicate#", "Restated#", "Quarantined#", "State"],
+            [
+                (
+                    each.source,
+                    each.counts.read,
+                    each.counts.stored,
+                    each.counts.duplicate,
+                    each.counts.restated,
+                    each.counts.quarantined,
+                    _state_text(each.state),
+                )
+                for each in collected
+            ],
+        ),
+    )
+    if any(each.state.state is not State.OK for each in collected):
+        raise typer.Exit(1)
+
+
+def _collect(house: House, source: Source, bar: Any) -> Collected:
+    task = bar.add_task(source.name, total=None)
+    return collect(
+        source,
+        stores_of(house),
+        who=house.who,
+        progress=lambda done, total, read: bar.update(
+            task, completed=done, total=total, description=f"{source.name}: {read} records, bytes"
+        ),
+    )
+
+
+@app.command()
+def usage(
+    ctx: typer.Context,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Jobs that ended at this UTC time or later.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Jobs that ended before this UTC time.")] = None,
+    week_: Annotated[str | None, typer.Option("--week", help="An ISO week, 2026-W47, instead.")] = None,
+    by: Annotated[str, typer.Option(help=f"Some of {', '.join(DIMENSIONS)}, with commas.")] = "vo,site",
+    kind: Annotated[str, typer.Option(help="payload, pilot, batch, or all of them, each apart.")] = "payload",
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Jobs, hours and CPU efficiency of a time."""
+    house = house_of(ctx)
+    question = Question(
+        window=_window(start, end, week_),
+        by=[name for name in (part.strip() for part in by.split(",")) if name],
+        kind=_kind(kind),
+        as_of=as_of or utc_now(),
+    )
+    with house.database.read() as conn:
+        states = load_all(conn, sources_of(house), known_at=as_of)
+    answer = ask(house.lake, question)
+    asked = [each for each in states if question.kind is None or each.kind == question.kind.value]
+    complete = completeness(asked, question.window)
+    emit(
+        {
+            "rows": [_row_json(row) for row in answer.rows],
+            "as_of": question.as_of,
+            "window": {"from": question.window.start, "to": question.window.end},
+            "table_version": answer.table_version,
+            "completeness": complete,
+        },
+        as_json=as_json,
+        text=lambda: _usage_text(question, answer.rows, complete),
+    )
+
+
+@app.command()
+def sources(ctx: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+    """How each source stands, and up to when it was read."""
+    house = house_of(ctx)
+    with house.database.read() as conn:
+        states = load_all(conn, sources_of(house), known_at=as_of)
+    emit(
+        [_state_json(each) for each in states],
+        as_json=as_json,
+        text=lambda: table(
+            ["Source", "Records", "Site", "State", "Read through", "Backlog bytes#"],
+            [
+                (
+                    each.source,
+                    each.kind,
+                    each.site,
+                    _state_text(each),
+                    format_instant(each.read_through) if each.read_through else None,
+                    each.backlog_bytes,
+                )
+                for each in states
+            ],
+            empty="no source: add [[accounting]] to goc.toml",
+        ),
+    )
+
+
+@quarantine_app.callback()
+def _quarantine(ctx: typer.Context, as_json: Json = False) -> None:
+    """Without a verb: the list."""
+    if ctx.invoked_subcommand is None:
+        list_(ctx, as_json=as_json)
+
+
+@quarantine_app.command(name="list")
+def list_(
+    ctx: typer.Context,
+    source: Annotated[str | None, typer.Option(help="Only those of this source.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Every entry, with its reason."""
+    house = house_of(ctx)
+    with house.database.read() as conn:
+        entries = quarantined.standing(conn, source=source)
+    emit(
+        [_entry_json(each) for each in entries],
+        as_json=as_json,
+        text=lambda: table(
+            ["Key", "Source", "File", "Line#", "Reason"],
+            [(e.key[:12], e.source, escape(e.file), e.line, escape(e.reason)) for e in entries],
+            empty="nothing is in quarantine",
+        ),
+    )
+
+
+@quarantine_app.command()
+def show(
+    ctx: typer.Context,
+    key: Annotated[str, typer.Argument(help="Key of the entry, or its beginning.")],
+    as_json: Json = False,
+) -> None:
+    """One entry, with the bytes as they came."""
+    house = house_of(ctx)
+    with house.database.read() as conn:
+        entry = quarantined.get(conn, key)
+    raw = stores_of(house).raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
+    content = raw.decode("utf-8", "backslashreplace")
+    emit(
+        _entry_json(entry) | {"content": content},
+        as_json=as_json,
+        text=lambda: escape(
+            f"{entry.key}  {entry.source}\n{entry.file}, line {entry.line} (byte {entry.offset})\n"
+            f"{entry.reason}\n\n{content}"
+        ),
+    )
+
+
+@quarantine_app.command()
+def retry(
+    ctx: typer.Context,
+    key: Annotated[str | None, typer.Argument(help="Key of one entry; default: every entry.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read entries again, store what can be read now; exit code 1 when some stay."""
+    house = house_of(ctx)
+    by_name = {each.name: each for each in sources_of(house)}
+    with hold(house.home, "accounting"):
+        with house.database.read() as conn:
+            entries = [quarantined.get(conn, key)] if key else quarantined.standing(conn)
+        done = retrying.retry(entries, by_name, stores_of(house), who=house.who, now=utc_now())
+    emit(
+        {"resolved": done.resolved, "stored": done.stored, "remaining": done.remaining},
+        as_json=as_json,
+        text=lambda: (
+            f"{done.resolved} resolved ({done.stored} rows stored), {done.remaining} stay in quarantine"
+        ),
+    )
+    if done.remaining:
+        raise typer.Exit(1)
+
+
+def _window(start: str | None, end: str | None, name: str | None) -> Interval:
+    if name is not None:
+        if start or end:
+            raise InvalidInput("--week", name, "cannot stand beside --from and --to")
+        return week(name)
+    if start is None or end is None:
+        raise InvalidInput("--from, --to", (start, end), "give both, or --week")
+    return Interval(parse_instant(start, "--from"), parse_instant(end, "--to"))
+
+
+def _kind(name: str) -> Kind | None:
+    if name == "all":
+        return None
+    try:
+        return Kind(name)
+    except ValueError as error:
+        raise InvalidInput("--kind", name, f"must be {', '.join(Kind)} or all") from error
+
+
+def _row_json(row: UsageRow) -> dict[str, Any]:
+    return {
+        **row.dimensions,
+        "jobs": row.jobs,
+        "wall_hours": hours(row.wall_seconds),
+        "core_hours": hours(row.core_seconds),
+        "cpu_hours": None if row.cpu_seconds is None else hours(row.cpu_seconds),
+        "cpu_efficiency": row.cpu_efficiency,
+        "jobs_without_cpu": row.jobs_without_cpu,
+        "suspects": row.suspects,
+    }
+
+
+def _usage_text(question: Question, rows: tuple[UsageRow, ...], complete: dict[str, Any]) -> Any:
+    lacking = [each["lacking"] for each in complete["sources"] if each["lacking"]]
+    title = f"{question.window}, as of {format_instant(question.as_of)}"
+    if lacking:
+        title += "\nincomplete: " + escape("; ".join(lacking))
+    elif not complete["sources"]:
+        title += "\nincomplete: no source of these records is configured"
+    names = [name.capitalize() for name in question.dimensions]
+    return table(
+        [*names, "Jobs#", "Wall hours#", "Core hours#", "CPU hours#", "CPU/wall#", "No CPU#", "Suspect#"],
+        [
+            (
+                *(escape(row.dimensions[name]) for name in question.dimensions),
+                row.jobs,
+                f"{hours(row.wall_seconds):.1f}",
+                f"{hours(row.core_seconds):.1f}",
+                None if row.cpu_seconds is None else f"{hours(row.cpu_seconds):.1f}",
+                None if row.cpu_efficiency is None else f"{100 * row.cpu_efficiency:.1f} %",
+                row.jobs_without_cpu,
+                row.suspects,
+            )
+            for row in rows
+        ],
+        title=title,
+        empty=f"{title}\nno record",
+    )
+
+
+def _collected_json(each: Collected) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "read": each.counts.read,
+        **asdict(each.counts),
+        "bytes": each.bytes,
+        **_state_json(each.state),
+    }
+
+
+def _state_json(each: SourceState) -> dict[str, Any]:
+    return {
+        "source": each.source,
+        "kind": each.kind,
+        "site": each.site,
+        "state": each.state.value,
+        "reason": each.reason,
+        "tried_at": each.tried_at,
+        "read_through": each.read_through,
+        "since": each.since,
+        "backlog_bytes": each.backlog_bytes,
+        "notices": list(each.notices),
+        "gaps": [{"from": gap.start, "to": gap.end, "reason": gap.reason} for gap in each.gaps],
+    }
+
+
+def _state_text(each: SourceState) -> str:
+    return escape("; ".join([each.state.value, *([each.reason] if each.reason else []), *each.notices]))
+
+
+def _entry_json(each: Faulty) -> dict[str, Any]:
+    entry = asdict(each)
+    raw = entry.pop("raw")
+    return entry | {"raw_sha256": raw["sha256"], "raw_offset": raw["offset"], "raw_length": raw["length"]}
