@@ -10,12 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from opengoc.base.errors import GocError
 from opengoc.monitoring.model import CurrentStatus, Finding, ProbeResult, RunOutcome, Status, Target
+from opengoc.monitoring.probes.answers import could_not_probe
 from opengoc.monitoring.probes.check import Check
 
 _LOG = logging.getLogger(__name__)
@@ -45,10 +46,77 @@ def due(checks: Iterable[Check], current: Iterable[CurrentStatus], now: datetime
 @dataclass(eq=False)
 class _Run:
     check: Check
+    began: float
     deadline: float
-    began: float = field(default_factory=time.monotonic)
     finding: Finding = _BROKE_OFF
-    seconds: float = 0.0
+
+
+#: What came of a run: its check, what it found, and how many seconds it took.
+_Outcome = tuple[Check, Finding, float]
+
+
+class _Threads:
+    """Threads that wait for runs: as many as asked for, less those stuck in a probe that was given up.
+
+    They live until all runs are over: a session to HTCondor lives no longer than the thread that used it
+    first.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._waiting: SimpleQueue[_Run | None] = SimpleQueue()
+        self._ended: SimpleQueue[_Run] = SimpleQueue()
+        self._running: set[_Run] = set()
+        for _ in range(count):
+            self._add()
+
+    @property
+    def busy(self) -> int:
+        """Runs under way."""
+        return len(self._running)
+
+    def begin(self, check: Check) -> None:
+        """Hand a check to a free thread."""
+        began = time.monotonic()
+        run = _Run(check, began, began + check.timeout_seconds + _GRACE_SECONDS)
+        self._running.add(run)
+        self._waiting.put(run)
+
+    def collect(self) -> list[_Outcome]:
+        """Wait until a run ends or passes its deadline; none when one ends that was given up before."""
+        first = min(run.deadline for run in self._running)
+        try:
+            ended = self._ended.get(timeout=max(0.0, first - time.monotonic()))
+        except Empty:
+            late = [run for run in self._running if run.deadline <= time.monotonic()]
+            return [self._close(run, _given_up(run.check)) for run in late]
+        return [self._close(ended, ended.finding)] if ended in self._running else []
+
+    def end(self) -> None:
+        """Let every thread go that is free, and the others once they are."""
+        self._waiting.put(None)
+
+    def _close(self, run: _Run, finding: Finding) -> _Outcome:
+        self._running.remove(run)
+        if finding is not run.finding or finding is _BROKE_OFF:
+            # The thread is stuck, or it ended with the probe.
+            self._add()
+        return run.check, finding, time.monotonic() - run.began
+
+    def _add(self) -> None:
+        # A daemon: a probe that hangs must not keep the process from ending.
+        threading.Thread(target=self._work, name="probe", daemon=True).start()
+
+    def _work(self) -> None:
+        while (run := self._waiting.get()) is not None:
+            try:
+                run.finding = run.check.probe.run(run.check.timeout_seconds)
+            except GocError as error:
+                run.finding = could_not_probe(str(error))
+            finally:
+                # A defect of the probe goes to the thread's excepthook and ends the thread.
+                self._ended.put(run)
+        # For the next thread.
+        self._waiting.put(None)
 
 
 def run_checks(
@@ -64,51 +132,18 @@ def run_checks(
     A run that passes its deadline is UNKNOWN and its thread is given up; what it finds later is dropped.
     ``tell`` is called with each result as it comes.
     """
-    waiting, running = deque(checks), set[_Run]()
-    ended: SimpleQueue[_Run] = SimpleQueue()
-    results: list[ProbeResult] = []
-
-    def keep(run: _Run) -> None:
-        running.discard(run)
-        results.append(_result(run, agent, clock()))
-        tell(results[-1])
-
-    while waiting or running:
-        while waiting and len(running) < workers:
-            running.add(_start(waiting.popleft(), ended))
-        try:
-            run = ended.get(timeout=max(0.0, min(r.deadline for r in running) - time.monotonic()))
-        except Empty:
-            for late in [r for r in running if r.deadline <= time.monotonic()]:
-                # A copy: the thread that is given up may still write into its own.
-                keep(_Run(late.check, late.deadline, late.began, _given_up(late.check), _age(late)))
-                running.discard(late)
-            continue
-        if run in running:
-            keep(run)
+    waiting, results = deque(checks), list[ProbeResult]()
+    threads = _Threads(min(workers, len(checks)))
+    try:
+        while waiting or threads.busy:
+            while waiting and threads.busy < workers:
+                threads.begin(waiting.popleft())
+            for outcome in threads.collect():
+                results.append(_result(outcome, agent, clock()))
+                tell(results[-1])
+    finally:
+        threads.end()
     return results
-
-
-def _start(check: Check, ended: SimpleQueue[_Run]) -> _Run:
-    run = _Run(check, time.monotonic() + check.timeout_seconds + _GRACE_SECONDS)
-
-    def work() -> None:
-        try:
-            run.finding = check.probe.run(check.timeout_seconds)
-        except GocError as error:
-            run.finding = Finding(status=Status.UNKNOWN, summary=str(error), outcome=RunOutcome.FAILED)
-        finally:
-            # A defect of the probe goes to the thread's excepthook; its result is then UNKNOWN.
-            run.seconds = _age(run)
-            ended.put(run)
-
-    # A daemon: a probe that hangs must not keep the process from ending.
-    threading.Thread(target=work, name=f"probe {check}", daemon=True).start()
-    return run
-
-
-def _age(run: _Run) -> float:
-    return time.monotonic() - run.began
 
 
 def _given_up(check: Check) -> Finding:
@@ -119,8 +154,8 @@ def _given_up(check: Check) -> Finding:
     )
 
 
-def _result(run: _Run, agent: str, at: datetime) -> ProbeResult:
-    check, finding = run.check, run.finding
+def _result(outcome: _Outcome, agent: str, at: datetime) -> ProbeResult:
+    check, finding, seconds = outcome
     _LOG.info(
         "action=probed metric=%s resource=%s service=%s status=%s outcome=%s seconds=%.2f",
         check.metric,
@@ -128,7 +163,7 @@ def _result(run: _Run, agent: str, at: datetime) -> ProbeResult:
         check.target.service,
         finding.status.value,
         finding.outcome.value,
-        run.seconds,
+        seconds,
     )
     return ProbeResult(
         metric=check.metric,
@@ -138,7 +173,7 @@ def _result(run: _Run, agent: str, at: datetime) -> ProbeResult:
         at=at,
         summary=finding.summary,
         detail=finding.detail,
-        duration_seconds=round(run.seconds, 3),
+        duration_seconds=round(seconds, 3),
         agent=agent,
         outcome=finding.outcome,
     )

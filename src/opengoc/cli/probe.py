@@ -1,0 +1,243 @@
+"""``goc probe``: what is probed, and probing it now."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from opengoc.app import House
+from opengoc.base.errors import InvalidInput
+from opengoc.base.instant import utc_now
+from opengoc.cli.output import Json, emit, err, house_of, progress, table
+from opengoc.condor.session import Pool
+from opengoc.factory.configuration import check_configuration
+from opengoc.factory.entries import Entry
+from opengoc.flows.probing import Grid, open_checks, probe
+from opengoc.monitoring import commands, store
+from opengoc.monitoring.loop import due
+from opengoc.monitoring.model import ProbeResult, Status
+from opengoc.monitoring.probes.check import Check
+from opengoc.registry.snapshot import Registry
+from opengoc.registry.store import load_registry
+from opengoc.store.hold import hold
+
+app = typer.Typer(no_args_is_help=True, help="Probe the grid's services.")
+
+_COLOURS = {
+    Status.OK: "green",
+    Status.WARNING: "yellow",
+    Status.CRITICAL: "bold red",
+    Status.UNKNOWN: "magenta",
+    Status.MISSING: "magenta",
+    Status.DOWNTIME: "blue",
+}
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", help="Only checks of this metric, resource, site or kind of service; repeat for several."
+    ),
+]
+
+
+def coloured(status: Status) -> str:
+    """A status in its colour."""
+    colour = _COLOURS.get(status, "default")
+    return f"[{colour}]{status.value}[/]"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long ago, in the one or two units that are short to read."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def grid_of(house: House, registry: Registry) -> Grid:
+    """What there is to probe, as goc.toml, entries.toml, probes.toml and the registry say."""
+    settings = house.settings
+    pools = [
+        (
+            Pool(name=p.name, collector=p.collector, token_directory=house.path(p.token_directory)),
+            p.schedds,
+        )
+        for p in settings.pools
+    ]
+    factory = None
+    if (f := settings.factory) is not None:
+        access = Pool(name=f.name, collector=f.collector, token_directory=house.path(f.token_directory))
+        factory = (access, f.schedd)
+    return Grid(
+        pools=pools,
+        factory=factory,
+        entries=_entries(house, registry),
+        registry=registry,
+        commands_file=house.home / commands.FILE,
+        interval_seconds=settings.probes.interval_seconds,
+        timeout_seconds=settings.probes.timeout_seconds,
+    )
+
+
+@contextmanager
+def checks_of(house: House) -> Iterator[tuple[Registry, list[Check]]]:
+    """The registry as it stands, and every check; stores are made ready for results."""
+    store.declare(house.lake)
+    with house.database.read() as conn:
+        registry = load_registry(conn)
+    with open_checks(grid_of(house, registry)) as checks:
+        yield registry, checks
+
+
+@app.callback()
+def _noun() -> None:
+    """Probe the grid's services."""
+
+
+@app.command("list")
+def list_checks(ctx: typer.Context, only: Only = None, as_json: Json = False) -> None:
+    """What is probed, how often, and when it is due."""
+    house, now = house_of(ctx), utc_now()
+    with checks_of(house) as (registry, checks):
+        checks = _chosen(checks, only, registry)
+        current = {(s.metric, s.target): s for s in store.current(house.lake, house.database, now=now)}
+        waiting = set(map(str, due(checks, current.values(), now)))
+    rows: list[dict[str, Any]] = []
+    for check in checks:
+        last = current.get((check.metric, check.target))
+        rows.append(
+            {
+                "metric": check.metric,
+                "resource": check.target.resource,
+                "service": check.target.service,
+                "interval_seconds": check.interval_seconds,
+                "timeout_seconds": check.timeout_seconds,
+                "last_at": None if last is None else last.at,
+                "due": str(check) in waiting,
+            }
+        )
+
+    def text() -> object:
+        return table(
+            ["Metric", "Resource", "Service", "Every#", "Last", "Due"],
+            [
+                [
+                    escape(row["metric"]),
+                    escape(row["resource"]),
+                    escape(row["service"]),
+                    f"{row['interval_seconds']:g} s",
+                    "never" if row["last_at"] is None else f"{ago(row['last_at'], now)} ago",
+                    "yes" if row["due"] else "no",
+                ]
+                for row in rows
+            ],
+            empty="Nothing is probed: goc.toml names no pool and no factory, and there is no probes.toml.",
+        )
+
+    emit(rows, as_json=as_json, text=text)
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    only: Only = None,
+    due_only: Annotated[bool, typer.Option("--due", help="Only checks whose interval is over.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be probed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Probe now and keep the results. A test job takes up to two minutes."""
+    house, now = house_of(ctx), utc_now()
+    with checks_of(house) as (registry, checks):
+        checks = _chosen(checks, only, registry)
+        if due_only:
+            checks = due(checks, store.current(house.lake, house.database, now=now), now)
+        if dry_run:
+            planned = [{"metric": c.metric, "target": str(c.target)} for c in checks]
+            emit(planned, as_json=as_json, text=lambda: "\n".join(map(str, checks)) or "Nothing is due.")
+            return
+        with hold(house.home, "probe"), progress() as bar:
+            task = bar.add_task("probing", total=len(checks))
+            results = probe(
+                house.lake,
+                house.database,
+                checks,
+                agent=socket.gethostname(),
+                who=house.who,
+                clock=utc_now,
+                tell=lambda _: bar.advance(task),
+            )
+    results = sorted(results, key=lambda result: (result.target, result.metric))
+    emit([_json(result) for result in results], as_json=as_json, text=lambda: _table(results))
+
+
+def _entries(house: House, registry: Registry) -> Sequence[Entry]:
+    settings = house.settings.factory
+    if settings is None:
+        return ()
+    try:
+        configuration, _ = check_configuration(
+            house.path(settings.entries), house.path(settings.policy), registry
+        )
+    except InvalidInput as error:
+        # Pools and schedds are probed all the same; `goc factory` is where entries are put right.
+        err.print(f"no compute element is probed: {error}", markup=False, soft_wrap=True)
+        return ()
+    return tuple(configuration.entries.values())
+
+
+def _chosen(checks: Sequence[Check], only: Sequence[str] | None, registry: Registry) -> list[Check]:
+    """Checks that a word of ``only`` names. Raises InvalidInput for a word that names none."""
+    chosen = []
+    unused = set(only or ())
+    for check in sorted(checks, key=lambda check: (check.target, check.metric)):
+        resource = registry.resources.get(check.target.resource)
+        names = {check.metric, check.metric.partition(":")[0], check.target.resource, check.target.service}
+        if resource is not None:
+            names.add(resource.site)
+        if not only or names & set(only):
+            chosen.append(check)
+            unused -= names
+    if unused:
+        raise InvalidInput("--only", ", ".join(sorted(unused)), "names no check; see `goc probe list`")
+    return chosen
+
+
+def _table(results: Sequence[ProbeResult]) -> object:
+    return table(
+        ["Resource", "Metric", "Status", "s#", "Says"],
+        [
+            [
+                escape(result.resource),
+                escape(result.metric),
+                coloured(result.status),
+                f"{result.duration_seconds:.1f}",
+                escape(result.summary),
+            ]
+            for result in results
+        ],
+        empty="Nothing was probed.",
+    )
+
+
+def _json(result: ProbeResult) -> dict[str, Any]:
+    return {
+        "metric": result.metric,
+        "resource": result.resource,
+        "service": result.service,
+        "status": result.status.value,
+        "at": result.at,
+        "summary": result.summary,
+        "detail": result.detail,
+        "duration_seconds": result.duration_seconds,
+        "agent": result.agent,
+        "outcome": result.outcome.value,
+    }
