@@ -299,6 +299,17 @@ def test_a_cancellation_here_stands_until_the_tree_says_something_new(database: 
     assert not load(database).downtimes["9001"].cancelled
 
 
+def test_a_tree_that_returns_to_an_older_wording_says_something_new(database: Database, tree: Path) -> None:
+    take(database, tree)
+    edit(tree, DOWNTIMES, "18:00 +0000", "20:00 +0000")
+    take(database, tree)
+    with database.begin() as conn:
+        cancel_downtime(conn, "9001", who="operator", why="not needed")
+    edit(tree, DOWNTIMES, "20:00 +0000", "18:00 +0000")
+    assert take(database, tree).changed["downtime"] == 1
+    assert not load(database).downtimes["9001"].cancelled
+
+
 def test_a_downtime_announced_here_and_exported_is_not_revived_by_the_export(
     database: Database, tmp_path: Path
 ) -> None:

@@ -27,11 +27,11 @@ from opengoc.base.instant import utc_now
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 #: Tries against other writers before an append gives up as Temporary.
 _COMMIT_TRIES = 20
-#: Old versions are the evidence behind published reports: they stay readable for ten years.
+#: Versions are the evidence behind published reports: each stays readable for a year and a month. Files that
+#: compaction replaced are forgotten sooner by the newest version, and never removed: see the decision record.
 _CONFIGURATION = {
-    "delta.logRetentionDuration": "interval 3650 days",
-    "delta.deletedFileRetentionDuration": "interval 3650 days",
-    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 400 days",
+    "delta.deletedFileRetentionDuration": "interval 30 days",
 }
 
 
@@ -49,11 +49,7 @@ class Lake:
         Delta would keep as another one, and for times without a zone.
         """
         self._path(table)
-        for column in schema:
-            if pyarrow.types.is_timestamp(column.type) and column.type != pyarrow.timestamp("us", tz="UTC"):
-                raise InvalidInput(
-                    f"{table}.{column.name}", str(column.type), "must be timestamp[us, tz=UTC]"
-                )
+        _check_times(table, schema)
         self._declared[table] = schema
 
     def append(
@@ -70,11 +66,11 @@ class Lake:
             raise InvalidInput("batch_id", batch_id, "must not be empty")
         rows = self._conform(table, rows)
         for attempt in range(_COMMIT_TRIES):
-            standing = self._open(table)
-            if standing is not None and standing.transaction_version(batch_id) is not None:
-                return False
             try:
-                self._commit(standing, path, rows, batch_id, partition_by)
+                standing = self._open(table) or _create(path, rows.schema, partition_by)
+                if standing.transaction_version(batch_id) is not None:
+                    return False
+                _commit(standing, path.name, rows, batch_id)
             except CommitFailedError:
                 # Another writer was first: made the table, widened it, or sent this very batch. Look again.
                 time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
@@ -83,7 +79,7 @@ class Lake:
         raise Temporary(f"table {table}: other writers left no gap for batch {batch_id}", retry_after=5.0)
 
     def tables(self) -> list[str]:
-        """Names of the tables that hold at least one batch, sorted."""
+        """Names of the tables that were ever appended to, sorted."""
         if not self._root.is_dir():
             return []
         return sorted(entry.name for entry in self._root.iterdir() if self._is_table(entry.name))
@@ -182,40 +178,10 @@ class Lake:
         except (OSError, DeltaError) as error:
             raise _translate(table, error) from error
 
-    def _commit(
-        self,
-        standing: DeltaTable | None,
-        path: Path,
-        rows: pyarrow.Table,
-        batch_id: str,
-        partition_by: Sequence[str] | None,
-    ) -> None:
-        now_ms = int(utc_now().timestamp() * 1000)
-        other_columns = standing is not None and {f.name for f in standing.schema().fields} != set(
-            rows.column_names
-        )
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_deltalake(
-                path if standing is None else standing,
-                rows,
-                mode="append",
-                partition_by=list(partition_by) if partition_by and standing is None else None,
-                configuration=_CONFIGURATION if standing is None else None,
-                # Only where it is needed: a change of schema conflicts with every other append.
-                schema_mode="merge" if other_columns else None,
-                commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, 1, now_ms)]),
-            )
-        except CommitFailedError:
-            raise
-        except SchemaMismatchError as error:
-            raise InvalidInput(f"table {path.name}", str(rows.schema), str(error)) from error
-        except (OSError, DeltaError) as error:
-            raise _translate(path.name, error) from error
-
     def _conform(self, table: str, rows: pyarrow.Table) -> pyarrow.Table:
         schema = self._declared.get(table)
         if schema is None:
+            _check_times(table, rows.schema)
             return rows
         if sorted(rows.column_names) != sorted(schema.names):
             raise InvalidInput(f"columns of {table}", rows.column_names, f"must be {schema.names}")
@@ -225,6 +191,9 @@ class Lake:
             raise InvalidInput(f"rows of {table}", str(rows.schema), str(error)) from error
 
     def _rows(self, table: str, version: int | None) -> pyarrow.dataset.Dataset:
+        newest = self.version(table)
+        if version is not None and (newest is None or not 0 <= version <= newest):
+            raise InvalidInput(f"version of {table}", version, f"must be from 0 to {newest}")
         standing = self._open(table, version)
         schema = self._declared.get(table)
         if standing is not None:
@@ -232,6 +201,51 @@ class Lake:
         if schema is None:
             raise InvalidInput("table", table, "is not in the lake, and nothing declares it")
         return pyarrow.dataset.dataset(schema.empty_table())
+
+
+def _create(path: Path, schema: pyarrow.Schema, partition_by: Sequence[str] | None) -> DeltaTable:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return DeltaTable.create(
+            path, schema, mode="error", partition_by=list(partition_by or ()), configuration=_CONFIGURATION
+        )
+    except CommitFailedError:
+        raise
+    except (OSError, DeltaError) as error:
+        if DeltaTable.is_deltatable(path):
+            raise CommitFailedError(f"table {path.name} was made by another writer") from error
+        raise _translate(path.name, error) from error
+
+
+def _commit(standing: DeltaTable, table: str, rows: pyarrow.Table, batch_id: str) -> None:
+    """Write the batch on top of the version that ``standing`` has open.
+
+    Never by path: that would open the table anew and miss a batch that came in since it was looked at. Delta
+    refuses this commit when one after that version names the same batch.
+    """
+    other_columns = {column.name for column in standing.schema().fields} != set(rows.column_names)
+    now_ms = int(utc_now().timestamp() * 1000)
+    try:
+        write_deltalake(
+            standing,
+            rows,
+            mode="append",
+            # Only where it is needed: a change of schema conflicts with every other append.
+            schema_mode="merge" if other_columns else None,
+            commit_properties=CommitProperties(app_transactions=[Transaction(batch_id, 1, now_ms)]),
+        )
+    except CommitFailedError:
+        raise
+    except SchemaMismatchError as error:
+        raise InvalidInput(f"table {table}", str(rows.schema), str(error)) from error
+    except (OSError, DeltaError) as error:
+        raise _translate(table, error) from error
+
+
+def _check_times(table: str, schema: pyarrow.Schema) -> None:
+    for column in schema:
+        if pyarrow.types.is_timestamp(column.type) and column.type != pyarrow.timestamp("us", tz="UTC"):
+            raise InvalidInput(f"{table}.{column.name}", str(column.type), "must be timestamp[us, tz=UTC]")
 
 
 def _translate(table: str, error: Exception) -> Temporary | Permanent:
