@@ -44,12 +44,13 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueSample:
-    """One look at the queues: payload jobs that ran, by VO."""
+class PilotSpell:
+    """A stretch of time through which the same number of pilots ran, by VO, as the factory saw its queue."""
 
-    at: datetime
+    interval: Interval
+    #: A VO that is not named had none.
     running: Mapping[str, int]
-    #: False when a queue did not answer: the counts are then lower bounds.
+    #: False when a queue did not answer: the counts may be old.
     complete: bool = True
 
 
@@ -61,7 +62,7 @@ class WeekUsage:
     interval: Interval
     days: tuple[DayUsage, ...] = ()
     coverage: tuple[Coverage, ...] = ()
-    samples: tuple[QueueSample, ...] = ()
+    pilots: tuple[PilotSpell, ...] = ()
     #: What the query ran on: table versions, correction version.
     evidence: Mapping[str, object] | None = None
 
@@ -74,7 +75,7 @@ class ServiceStatus:
     resource: str
     service: str
     status: str
-    at: datetime | None = None
+    since: datetime | None = None
     message: str = ""
 
 
@@ -91,15 +92,11 @@ class Monitoring:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Applied:
-    """A configuration that was applied to the factory."""
+class Running:
+    """A configuration of the factory, and since when its cycles ran with it."""
 
     digest: str
-    at: datetime
-    who: str
-    why: str = ""
-    #: Differences to the one before, one sentence each.
-    changes: tuple[str, ...] = ()
+    since: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,37 +105,26 @@ class EntryWeek:
 
     entry: str
     site: str
-    #: ``active``, ``paused``, ``frozen``, ``limited``, ``disabled``.
-    state: str
-    #: Why it is not simply active.
-    reason: str = ""
-    #: Pilots submitted in the week; None when no cycle was recorded.
-    submitted: int | None = None
-    #: Most pilots seen running at once.
+    #: Pilots that arrived in the factory's queue.
+    submitted: int
+    #: Most pilots seen running at once; None when no cycle saw the entry.
     peak_running: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What the guard found, with its time."""
-
-    at: datetime
-    entry: str
-    text: str
+    #: Limits that kept pilots back, with the time they bound and the last reason, one sentence each.
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactoryWeek:
     """What the pilot factory did in the week."""
 
-    #: Standing at the end of the week (or at ``as_of``).
-    standing: Applied | None = None
-    #: Applied within the week, oldest first.
-    applied: tuple[Applied, ...] = ()
+    #: Configurations that ran, oldest first; the first may have begun before the week.
+    configurations: tuple[Running, ...] = ()
     entries: tuple[EntryWeek, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    cycles: int = 0
-    incomplete_cycles: int = 0
+    #: Share of the elapsed week in which cycles were seen, in seconds.
+    seen_seconds: float = 0.0
+    elapsed_seconds: float = 0.0
+    #: What the guard found, one sentence each; None: no guard keeps a record.
+    findings: tuple[str, ...] | None = None
     missing_reason: str = "no cycle of the factory is on record for this week"
 
 

@@ -16,6 +16,8 @@ from opengoc.reports.inputs import DayUsage, WeekUsage
 
 PILOT = "pilot"
 PAYLOAD = "payload"
+#: Seconds between two cycles, and a restart now and then: not worth calling a week partial.
+UNSEEN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,38 +193,35 @@ def change(name: str, now: Figure, before: Figure) -> Figure:
     return Figure.known(name, value, "percent", as_of=now.as_of, dimensions=now.dimensions, evidence=evidence)
 
 
-def running_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Figure]:
-    """Mean and peak of a VO's running jobs, from looks at the queues; the mean is one of hourly means."""
+def pilot_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Figure]:
+    """Mean over time and peak of a VO's running pilots, as far as the factory saw its queue."""
     dimensions = {"vo": vo}
-    names = ("running_jobs_mean", "running_jobs_peak")
-    samples = [s for s in week.samples if s.at in week.interval and s.at <= as_of]
-    if not samples:
-        why = "the queues were not looked at in the week"
-        mean, peak = (Figure.missing(n, "jobs", why, as_of=as_of, dimensions=dimensions) for n in names)
+    names = ("running_pilots_mean", "running_pilots_peak")
+    spells = [spell for spell in week.pilots if week.interval.overlaps(spell.interval)]
+    seen = sum(spell.interval.seconds for spell in spells)
+    if not seen:
+        why = "no cycle of the factory saw the week"
+        mean, peak = (Figure.missing(n, "pilots", why, as_of=as_of, dimensions=dimensions) for n in names)
         return mean, peak
-    by_hour: dict[datetime, list[int]] = {}
-    for sample in samples:
-        hour = sample.at.replace(minute=0, second=0, microsecond=0)
-        by_hour.setdefault(hour, []).append(sample.running.get(vo, 0))
     assert week.interval.end is not None
-    wanted = round(hours((week.interval.end - week.interval.start).total_seconds()))
-    lacking = [f"looked at in {len(by_hour)} of {wanted} hours"] if len(by_hour) < wanted else []
-    blind = sum(not sample.complete for sample in samples)
+    elapsed = (min(week.interval.end, as_of) - week.interval.start).total_seconds()
+    lacking = ["to date"] if as_of < week.interval.end else []
+    if elapsed - seen > UNSEEN_SECONDS:
+        lacking.append(f"seen for {hours(seen):.1f} of {hours(elapsed):.1f} h")
+    blind = sum(spell.interval.seconds for spell in spells if not spell.complete)
     if blind:
-        lacking.append(f"{blind} of {len(samples)} looks incomplete")
-    values = (
-        sum(sum(seen) / len(seen) for seen in by_hour.values()) / len(by_hour),
-        max(max(seen) for seen in by_hour.values()),
-    )
+        lacking.append(f"for {hours(blind):.2g} h not whole")
+    counts = [(spell.running.get(vo, 0), spell.interval.seconds) for spell in spells]
+    values = (sum(count * seconds for count, seconds in counts) / seen, max(count for count, _ in counts))
     mean, peak = (
         Figure.known(
             name,
             value,
-            "jobs",
+            "pilots",
             as_of=as_of,
             lacking=", ".join(lacking),
             dimensions=dimensions,
-            evidence={"looks": len(samples), "hours": len(by_hour)},
+            evidence={"seen_seconds": seen, "spells": len(spells)},
         )
         for name, value in zip(names, values, strict=True)
     )

@@ -36,8 +36,8 @@ TITLES = {
     "payload_wall_hours": "Wall hours of payload",
     "payload_core_hours": "Core hours of payload",
     "payload_cpu_efficiency": "CPU/wall of payload",
-    "running_jobs_mean": "Running jobs, mean",
-    "running_jobs_peak": "Running jobs, peak",
+    "running_pilots_mean": "Running pilots, mean",
+    "running_pilots_peak": "Running pilots, peak",
     "transferred_bytes": "Data transferred",
 }
 

@@ -8,16 +8,15 @@ import pytest
 from example_week import AS_OF, BEFORE, MONDAY, WEEK, week_rows, week_usage
 
 from opengoc.base.figure import Figure
-from opengoc.base.interval import Interval
+from opengoc.base.interval import Interval, week
 from opengoc.reports.inputs import (
-    Applied,
     DowntimeNews,
     EntryWeek,
     FactoryWeek,
-    Finding,
     Monitoring,
-    QueueSample,
+    PilotSpell,
     ReportInputs,
+    Running,
     ServiceStatus,
     WeekUsage,
 )
@@ -85,9 +84,9 @@ def inputs(usage: WeekUsage, usage_before: WeekUsage) -> ReportInputs:
             days=usage.days,
             coverage=usage.coverage,
             evidence=usage.evidence,
-            samples=(
-                QueueSample(at=MONDAY + hours, running={"cms": 12}),
-                QueueSample(at=MONDAY + 2 * hours, running={}),
+            pilots=(
+                PilotSpell(interval=Interval(MONDAY, MONDAY + hours), running={"cms": 12}),
+                PilotSpell(interval=Interval(MONDAY + hours, MONDAY + 3 * hours), running={}),
             ),
         ),
         before=usage_before,
@@ -101,41 +100,26 @@ def inputs(usage: WeekUsage, usage_before: WeekUsage) -> ReportInputs:
                     resource="ITB-SLURM-CE",
                     service="CE",
                     status="CRITICAL",
-                    at=MONDAY + 150 * hours,
+                    since=MONDAY + 150 * hours,
                     message="connection refused",
                 ),
             ),
         ),
         factory=FactoryWeek(
-            standing=Applied(
-                digest="9f2c" * 16, at=MONDAY + 5 * hours, who="factory operator", why="more memory"
-            ),
-            applied=(
-                Applied(
-                    digest="9f2c" * 16,
-                    at=MONDAY + 5 * hours,
-                    who="factory operator",
-                    why="more memory",
-                    changes=("ITB-SLURM-1core: memory_mib 512 → 1024",),
-                ),
-            ),
+            configurations=(Running(digest="9f2c" * 16, since=MONDAY + 5 * hours),),
             entries=(
-                EntryWeek(
-                    entry="ITB-CONDOR-2core", site="ITB-CONDOR", state="active", submitted=280, peak_running=8
-                ),
+                EntryWeek(entry="ITB-CONDOR-2core", site="ITB-CONDOR", submitted=280, peak_running=8),
                 EntryWeek(
                     entry="ITB-SLURM-1core",
                     site="ITB-SLURM",
-                    state="paused",
-                    reason="downtime 9001",
                     submitted=0,
                     peak_running=0,
+                    limits=("outage for 24.0 h: downtime 9001",),
                 ),
             ),
-            findings=(
-                Finding(at=MONDAY + 40 * hours, entry="ITB-SLURM-1core", text="a pilot ran an old digest"),
-            ),
-            cycles=2016,
+            seen_seconds=week(WEEK).seconds,
+            elapsed_seconds=week(WEEK).seconds,
+            findings=("2026-11-10 16:00 UTC, ITB-SLURM-1core: a pilot ran an old digest",),
         ),
         downtimes=(downtime,),
         downtimes_ahead=("FNAL-CE (CE): 2026-11-30 08:00 UTC to 2026-11-30 20:00 UTC, Outage – power works",),

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opengoc.base.figure import Figure, FigureState
-from opengoc.reports.inputs import QueueSample, WeekUsage
-from opengoc.reports.usage import change, days_of, lack_of, running_figures, usage_figures
+from opengoc.base.interval import Interval
+from opengoc.reports.inputs import PilotSpell, WeekUsage
+from opengoc.reports.usage import change, days_of, lack_of, pilot_figures, usage_figures
 
 DAYS = days_of(week_usage(WEEK, []))
 
@@ -137,36 +138,39 @@ def test_change_is_percent_of_the_week_before(now: int, before: int) -> None:
     assert found.value == pytest.approx(100 * (now - before) / before)
 
 
-def test_running_jobs_are_means_of_hours_and_the_highest_look() -> None:
-    looks = tuple(
-        QueueSample(at=MONDAY + timedelta(minutes=minutes), running={"cms": running})
-        for minutes, running in ((0, 10), (20, 20), (70, 60))
+def spell(start: float, end: float, *, complete: bool = True, **running: int) -> PilotSpell:
+    """Hours of the week, and what ran."""
+    hour = timedelta(hours=1)
+    return PilotSpell(
+        interval=Interval(MONDAY + start * hour, MONDAY + end * hour), running=running, complete=complete
     )
-    mean, peak = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
-    assert mean.value == pytest.approx((15 + 60) / 2)
+
+
+def test_running_pilots_are_a_mean_over_time_and_a_peak() -> None:
+    usage = replace(week_usage(WEEK, []), pilots=(spell(0, 1, cms=10), spell(1, 4, cms=60, ligo=2)))
+    mean, peak = pilot_figures(usage, "cms", AS_OF)
+    assert mean.value == pytest.approx((10 + 3 * 60) / 4)
     assert peak.value == 60
-    assert mean.reason == "looked at in 2 of 168 hours"
+    assert mean.reason == peak.reason == "seen for 4.0 of 168.0 h"
 
 
-def test_a_week_looked_at_every_hour_gives_a_full_figure_and_an_absent_vo_is_zero() -> None:
-    looks = tuple(QueueSample(at=MONDAY + timedelta(hours=n), running={"cms": 7}) for n in range(168))
-    usage = replace(week_usage(WEEK, []), samples=looks)
-    mean, peak = running_figures(usage, "cms", AS_OF)
+def test_a_week_seen_throughout_gives_a_full_figure_and_an_absent_vo_is_zero() -> None:
+    usage = replace(week_usage(WEEK, []), pilots=(spell(0, 168, cms=7),))
+    mean, peak = pilot_figures(usage, "cms", AS_OF)
     assert (mean.state, mean.value, peak.value) == (FigureState.VALUE, 7, 7)
-    assert running_figures(usage, "ligo", AS_OF)[0].state is FigureState.ZERO
+    assert pilot_figures(usage, "ligo", AS_OF)[0].state is FigureState.ZERO
 
 
-def test_a_look_at_a_queue_that_did_not_answer_is_said() -> None:
-    looks = (QueueSample(at=MONDAY, running={"cms": 7}, complete=False),)
-    mean, _ = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
-    assert "1 of 1 looks incomplete" in mean.reason
+def test_a_queue_that_did_not_answer_is_said() -> None:
+    usage = replace(
+        week_usage(WEEK, []), pilots=(spell(0, 166, cms=7), spell(166, 168, cms=7, complete=False))
+    )
+    assert pilot_figures(usage, "cms", AS_OF)[0].reason == "for 2 h not whole"
 
 
-def test_looks_of_another_week_do_not_count() -> None:
-    looks = (QueueSample(at=MONDAY - timedelta(minutes=1), running={"cms": 7}),)
-    mean, peak = running_figures(replace(week_usage(WEEK, []), samples=looks), "cms", AS_OF)
-    assert mean.value is None
-    assert peak.value is None
+def test_cycles_of_another_week_do_not_count() -> None:
+    usage = replace(week_usage(WEEK, []), pilots=(spell(-2, -1, cms=7),))
+    assert [figure.value for figure in pilot_figures(usage, "cms", AS_OF)] == [None, None]
 
 
 def test_weeks_are_utc_mondays() -> None:

@@ -1,12 +1,14 @@
-"""The pilot factory: what was applied, what each entry did, what the guard found."""
+"""The pilot factory: which configurations ran, what entries did, what held them back, what the guard found."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from opengoc.base.figure import Figure
-from opengoc.reports.inputs import Applied, EntryWeek, FactoryWeek, ReportInputs
+from opengoc.base.units import hours
+from opengoc.reports.inputs import EntryWeek, FactoryWeek, ReportInputs
 from opengoc.reports.model import Cell, Items, Section, Table
+from opengoc.reports.usage import UNSEEN_SECONDS
 from opengoc.reports.wording import moment_text
 
 #: Digits of a digest that people compare by eye.
@@ -16,66 +18,66 @@ _SHORT_DIGEST = 12
 def factory(inputs: ReportInputs, as_of: datetime) -> Section:
     """The factory's week."""
     week = inputs.factory
-    lacking = f"{week.incomplete_cycles} of {week.cycles} cycles incomplete" if week.incomplete_cycles else ""
-    if inputs.usage.interval.end is not None and as_of < inputs.usage.interval.end:
-        lacking = ", ".join(filter(None, ("to date", lacking)))
+    lacking = _lacking(week, to_date=as_of < (inputs.usage.interval.end or as_of))
     rows = tuple(_entry_row(entry, week, as_of, lacking) for entry in week.entries)
     return Section(
         name="factory",
         title="Pilot factory",
         blocks=(
-            _applied(week),
+            Items(
+                title="Configuration",
+                lines=tuple(
+                    f"digest {running.digest[:_SHORT_DIGEST]} since {moment_text(running.since)}"
+                    for running in week.configurations
+                ),
+                empty=f"missing: {week.missing_reason}",
+            ),
             Table(
                 title="Entries",
-                columns=("Entry", "Site", "State", "Pilots submitted", "Peak running"),
+                columns=("Entry", "Site", "Pilots submitted", "Peak running", "Held back by"),
                 rows=rows,
                 empty=f"missing: {week.missing_reason}",
             ),
             Items(
                 title="Guard findings",
-                lines=tuple(f"{moment_text(f.at)}, {f.entry}: {f.text}" for f in week.findings),
-                empty="None." if week.cycles else f"missing: {week.missing_reason}",
+                lines=week.findings or (),
+                empty="missing: no guard keeps a record" if week.findings is None else "None.",
             ),
         ),
     )
 
 
+def _lacking(week: FactoryWeek, *, to_date: bool) -> str:
+    words = ["to date"] if to_date else []
+    if week.elapsed_seconds - week.seen_seconds > UNSEEN_SECONDS:
+        words.append(f"seen for {hours(week.seen_seconds):.1f} of {hours(week.elapsed_seconds):.1f} h")
+    return ", ".join(words)
+
+
 def _entry_row(entry: EntryWeek, week: FactoryWeek, as_of: datetime, lacking: str) -> tuple[Cell, ...]:
     dimensions = {"entry": entry.entry}
-
-    def counted(name: str, value: int | None) -> Figure:
-        if value is None:
-            return Figure.missing(name, "pilots", week.missing_reason, as_of=as_of, dimensions=dimensions)
-        return Figure.known(
+    evidence = {"seen_seconds": week.seen_seconds}
+    # Submissions are on record one by one; that the loop stood still is no hole in them.
+    submitted = Figure.known(
+        "pilots_submitted",
+        entry.submitted,
+        "pilots",
+        as_of=as_of,
+        lacking="to date" if lacking.startswith("to date") else "",
+        dimensions=dimensions,
+        evidence={"ledger": "factory.submission"},
+    )
+    name = "pilots_running_peak"
+    if entry.peak_running is None:
+        peak = Figure.missing(name, "pilots", week.missing_reason, as_of=as_of, dimensions=dimensions)
+    else:
+        peak = Figure.known(
             name,
-            value,
+            entry.peak_running,
             "pilots",
             as_of=as_of,
             lacking=lacking,
             dimensions=dimensions,
-            evidence={"cycles": week.cycles},
+            evidence=evidence,
         )
-
-    state = f"{entry.state}: {entry.reason}" if entry.reason else entry.state
-    return (
-        entry.entry,
-        entry.site,
-        state,
-        counted("pilots_submitted", entry.submitted),
-        counted("pilots_running_peak", entry.peak_running),
-    )
-
-
-def _applied(week: FactoryWeek) -> Items:
-    lines = [f"In force: {_said(week.standing)}"] if week.standing is not None else []
-    for applied in week.applied:
-        lines.append(f"Applied in the week: {_said(applied)}")
-        lines.extend(applied.changes)
-    return Items(
-        title="Configuration", lines=tuple(lines), empty="missing: no configuration was ever applied"
-    )
-
-
-def _said(applied: Applied) -> str:
-    words = f"digest {applied.digest[:_SHORT_DIGEST]}, {moment_text(applied.at)}, by {applied.who}"
-    return f"{words}: {applied.why}" if applied.why else words
+    return entry.entry, entry.site, submitted, peak, "; ".join(entry.limits) or "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from opengoc.base.figure import Figure
@@ -11,27 +12,46 @@ from opengoc.reports.wording import moment_text
 
 #: Statuses that need nobody's attention.
 _GOOD = ("OK",)
+#: Up to so many sites each have a row; of more, those that nothing is known of share a line.
+_ALL_IN_FULL = 12
 
 
 def operations(inputs: ReportInputs, as_of: datetime) -> Section:
     """A/R by site, the week as strips, and the services that do not stand at OK."""
     monitoring = inputs.monitoring
-    blocks: list[Block] = [_ar_table(monitoring, as_of)]
+    by_site = _by_site(monitoring)
+    silent = _silent(by_site)
+    blocks: list[Block] = [
+        _ar_table({s: f for s, f in by_site.items() if s not in silent}, monitoring, as_of)
+    ]
+    if silent:
+        blocks.append(Items(title="Sites that no probe says anything about", lines=(", ".join(silent),)))
+    interval = inputs.usage.interval
     if monitoring.strips:
-        interval = inputs.usage.interval
         blocks.append(
             Strips(title="Status of the sites over the week", interval=interval, strips=monitoring.strips)
         )
-    blocks.append(_status_now(monitoring))
+    over = interval.end is not None and interval.end <= as_of
+    blocks.append(_status_now(monitoring, "Services at the end of the week" if over else "Services now"))
     return Section(name="operations", title="Operations center", blocks=tuple(blocks))
 
 
-def _ar_table(monitoring: Monitoring, as_of: datetime) -> Table:
+def _by_site(monitoring: Monitoring) -> dict[str, dict[str, Figure]]:
     by_site: dict[str, dict[str, Figure]] = {}
     for figure in monitoring.figures:
         by_site.setdefault(figure.dimensions.get("site", ""), {})[figure.name] = figure
+    return dict(sorted(by_site.items()))
+
+
+def _silent(by_site: Mapping[str, Mapping[str, Figure]]) -> list[str]:
+    if len(by_site) <= _ALL_IN_FULL:
+        return []
+    return [site for site, found in by_site.items() if all(f.value is None for f in found.values())]
+
+
+def _ar_table(by_site: Mapping[str, Mapping[str, Figure]], monitoring: Monitoring, as_of: datetime) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for site, figures in sorted(by_site.items()):
+    for site, figures in by_site.items():
         cells = (
             figures.get(name) or _unknown(name, site, monitoring, as_of)
             for name in ("availability", "reliability")
@@ -49,19 +69,19 @@ def _unknown(name: str, site: str, monitoring: Monitoring, as_of: datetime) -> F
     return Figure.missing(name, "percent", monitoring.missing_reason, as_of=as_of, dimensions={"site": site})
 
 
-def _status_now(monitoring: Monitoring) -> Items:
+def _status_now(monitoring: Monitoring, title: str) -> Items:
     bad = [service for service in monitoring.services if service.status not in _GOOD]
     good = len(monitoring.services) - len(bad)
     lines = [
         f"{service.resource} ({service.service}, {service.site}): {service.status}"
-        + (f" since {moment_text(service.at)}" if service.at else "")
+        + (f" since {moment_text(service.since)}" if service.since else "")
         + (f" – {service.message}" if service.message else "")
         for service in bad
     ]
     if good:
         lines.append(f"{good} of {len(monitoring.services)} services are OK.")
     return Items(
-        title="Services at the end of the week",
+        title=title,
         lines=tuple(lines),
         empty=f"missing: {monitoring.missing_reason}",
     )

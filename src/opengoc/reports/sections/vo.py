@@ -17,7 +17,7 @@ from opengoc.reports.usage import (
     change,
     days_of,
     lack_of,
-    running_figures,
+    pilot_figures,
     usage_figures,
 )
 from opengoc.reports.wording import figure_title
@@ -97,7 +97,7 @@ def _compared(inputs: ReportInputs, vo: str, as_of: datetime) -> list[Figure]:
         # A ratio is compared by eye: percent of percent reads wrong.
         if this.unit != "percent":
             figures.append(change(f"{this.name}_change", this, that))
-    return [*figures, *running_figures(inputs.usage, vo, as_of)]
+    return [*figures, *pilot_figures(inputs.usage, vo, as_of)]
 
 
 def _sites(week: WeekUsage, vo: str, as_of: datetime) -> Table:

@@ -1,0 +1,347 @@
+"""The weekly report's inputs, gathered from every room: accounting, monitoring, factory, registry, notes.
+
+Everything is asked as it was known at ``as_of``, so that the same question gives the same report later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from opengoc.accounting import state as accounting_state
+from opengoc.accounting.source import Source
+from opengoc.accounting.state import SourceState, State
+from opengoc.accounting.usage import UNKNOWN, Pilot, Question, usage
+from opengoc.base.interval import Interval, day, week_name
+from opengoc.base.interval import week as week_interval
+from opengoc.factory import cycle
+from opengoc.factory.act import SUBMISSION
+from opengoc.monitoring import store as probe_store
+from opengoc.monitoring.assess import Assessment, Expected, assess
+from opengoc.monitoring.model import Status, Target
+from opengoc.monitoring.profile import Profile
+from opengoc.monitoring.standing import service_states
+from opengoc.registry.snapshot import Registry
+from opengoc.registry.store import load_registry
+from opengoc.reports.cycles import HOLDS, CycleRow, factory_week, pilot_spells
+from opengoc.reports.inputs import (
+    Coverage,
+    DayUsage,
+    DowntimeNews,
+    FactoryWeek,
+    Monitoring,
+    PilotSpell,
+    ReportInputs,
+    ServiceStatus,
+    WeekUsage,
+)
+from opengoc.reports.model import Spell, SpellState, Strip
+from opengoc.reports.notes import notes_of
+from opengoc.reports.wording import interval_text
+from opengoc.store import facts, ledger
+from opengoc.store.database import Database
+from opengoc.store.facts import Fact
+from opengoc.store.lake import Lake
+from opengoc.store.ledger import EffectState
+
+#: Downtimes are announced for the coming weeks: so far ahead the report looks.
+_AHEAD = timedelta(days=14)
+_PAGE = 1000
+
+_SPELLS = {
+    Status.OK: SpellState.OK,
+    Status.WARNING: SpellState.WARNING,
+    Status.CRITICAL: SpellState.CRITICAL,
+    Status.DOWNTIME: SpellState.DOWNTIME,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """Where everything is, and what is expected of it."""
+
+    database: Database
+    lake: Lake
+    #: Every configured source of usage records.
+    accounting: Sequence[Source] = ()
+    #: Metrics expected of each target, and seconds between two runs of each check.
+    expected: Expected
+    intervals: Mapping[tuple[str, Target], float]
+    #: A/R profile.
+    profile: Profile
+    #: Site of each factory entry, as configured.
+    entry_sites: Mapping[str, str]
+
+
+def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
+    """All inputs of a week's report, as known at ``as_of``. Raises Temporary when a store is away."""
+    window = week_interval(week)
+    before = week_name(window.start - timedelta(days=1))
+    with stores.database.read() as conn:
+        registry = load_registry(conn, known_at=as_of)
+        states = accounting_state.load_all(conn, stores.accounting, known_at=as_of)
+        submissions = list(_submissions(conn, as_of))
+        notes = notes_of(conn, week, known_at=as_of)
+        news = tuple(_downtime_news(conn, registry, window, as_of))
+    rows = _cycle_rows(stores.lake, window, as_of)
+    pilots = tuple(Pilot(id=each.id, vo=each.vo, entry=each.entry) for each in submissions)
+    now, earlier = (
+        _week_usage(stores.lake, name, states, pilots, registry, as_of=as_of, spells=spells)
+        for name, spells in ((week, _spells_of(rows, window, registry, as_of)), (before, ()))
+    )
+    return ReportInputs(
+        vos=_vos(registry, (*now.days, *earlier.days)),
+        usage=now,
+        before=earlier,
+        monitoring=_monitoring(stores, registry, window, as_of),
+        factory=_factory(stores, rows, submissions, window, as_of),
+        downtimes=news,
+        downtimes_ahead=tuple(_ahead(registry, window)),
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Submitted:
+    id: str
+    entry: str
+    vo: str
+    at: datetime
+
+
+def _submissions(conn: Connection, as_of: datetime) -> Iterator[_Submitted]:
+    """Every pilot that arrived in the factory's queue, as far as known."""
+    for effect in ledger.effects(conn, SUBMISSION, EffectState.SETTLED):
+        if effect.settled_at is not None and effect.settled_at <= as_of:
+            entry, vo = effect.payload["entry"], effect.payload["vo"]
+            yield _Submitted(id=effect.key, entry=entry, vo=vo, at=effect.settled_at)
+
+
+def _week_usage(
+    lake: Lake,
+    week: str,
+    states: Iterable[SourceState],
+    pilots: Sequence[Pilot],
+    registry: Registry,
+    *,
+    as_of: datetime,
+    spells: tuple[PilotSpell, ...],
+) -> WeekUsage:
+    window = week_interval(week)
+    question = Question(window=window, by=("vo", "site", "day"), kind=None, as_of=as_of, pilots=pilots)
+    answer = usage(lake, question)
+    return WeekUsage(
+        week=week,
+        interval=window,
+        days=tuple(
+            DayUsage(
+                vo=_vo_name(registry, row.dimensions["vo"]),
+                site="" if row.dimensions["site"] == UNKNOWN else row.dimensions["site"],
+                day=date.fromisoformat(row.dimensions["day"]),
+                kind=row.dimensions["kind"],
+                jobs=row.jobs,
+                wall_seconds=row.wall_seconds,
+                core_seconds=row.core_seconds,
+                cpu_core_seconds=row.cpu_core_seconds,
+                cpu_seconds=row.cpu_seconds,
+                jobs_without_cpu=row.jobs_without_cpu,
+                suspects=row.suspects,
+            )
+            for row in answer.rows
+        ),
+        coverage=tuple(_coverage(state, window, as_of) for state in states),
+        pilots=spells,
+        evidence={"table": "accounting_usage", "version": answer.table_version, "window": str(window)},
+    )
+
+
+def _coverage(state: SourceState, window: Interval, as_of: datetime) -> Coverage:
+    """Which days the source was read through; the day that runs counts when it was read within it."""
+    days = state.days(window)
+    today = day(as_of.date())
+    read = state.read_through
+    if today.overlaps(window) and state.state is State.OK and read is not None and read >= today.start:
+        days |= {as_of.date()}
+    elapsed = window.intersection(Interval(window.start, max(as_of, window.start + timedelta(seconds=1))))
+    return Coverage(
+        source=state.source, kind=state.kind, days=days, reason=state.lacking(elapsed) if elapsed else ""
+    )
+
+
+def _vo_name(registry: Registry, name: str) -> str:
+    """The registry's spelling: on the wire VOs are lower case."""
+    if name == UNKNOWN:
+        return "VO not stated"
+    vo = registry.vo(name)
+    return vo.name if vo is not None else name
+
+
+def _vos(registry: Registry, days: Iterable[DayUsage]) -> tuple[str, ...]:
+    registered = {vo.name for vo in registry.vos.values() if vo.active and not vo.disabled}
+    return tuple(sorted(registered | {row.vo for row in days}, key=str.casefold))
+
+
+def _monitoring(stores: Stores, registry: Registry, window: Interval, as_of: datetime) -> Monitoring:
+    lake, database = stores.lake, stores.database
+    probe_store.declare(lake)
+    assessed = assess(lake, registry, stores.expected, window=window, profile=stores.profile, as_of=as_of)
+    assert window.end is not None
+    # What was known when the week ended: a report made later must not show a later state.
+    moment = min(as_of, window.end)
+    current = probe_store.current(lake, database, now=moment, as_of=moment)
+    states = service_states(registry, current, stores.intervals, now=moment)
+    return Monitoring(
+        figures=tuple(figure for site in assessed.sites for figure in assessed.figures(site)),
+        strips=tuple(_strip(assessed, site, window) for site in assessed.sites),
+        services=tuple(
+            ServiceStatus(
+                site=state.site,
+                resource=state.target.resource,
+                service=state.target.service,
+                status=state.status.value,
+                since=state.since,
+                message=state.summary,
+            )
+            for state in states
+        ),
+        missing_reason="no service is registered or probed",
+    )
+
+
+def _strip(assessed: Assessment, site: str, window: Interval) -> Strip:
+    spells: list[Spell] = []
+    for interval, status in assessed.spells(site):
+        state = _SPELLS.get(status, SpellState.UNKNOWN)
+        if spells and spells[-1].state is state:
+            interval = Interval(spells.pop().interval.start, interval.end)
+        spells.append(Spell(interval=interval, state=state))
+    seen_to = spells[-1].interval.end if spells else window.start
+    if seen_to is not None and window.end is not None and seen_to < window.end:
+        spells.append(Spell(interval=Interval(seen_to, window.end), state=SpellState.AHEAD))
+    return Strip(name=site, spells=tuple(spells))
+
+
+def _cycle_rows(lake: Lake, window: Interval, as_of: datetime) -> list[CycleRow]:
+    lake.declare(cycle.TABLE, cycle.SCHEMA)
+    found = lake.query(
+        f'SELECT cycle_at, entry, vo, digest, "limit", detail, running, complete FROM {cycle.TABLE}'
+        " WHERE cycle_at >= $start AND cycle_at < $end AND cycle_at <= $as_of ORDER BY cycle_at, entry, vo",
+        {"start": window.start - HOLDS, "end": window.end, "as_of": as_of},
+        tables=[cycle.TABLE],
+    )
+    return [
+        CycleRow(
+            at=row["cycle_at"].astimezone(UTC),
+            entry=row["entry"],
+            vo=row["vo"],
+            digest=row["digest"],
+            limit=row["limit"] or "",
+            detail=row["detail"] or "",
+            running=row["running"] or 0,
+            complete=row["complete"],
+        )
+        for row in found.to_pylist()
+    ]
+
+
+def _elapsed(window: Interval, as_of: datetime) -> Interval | None:
+    """The part of the week that is over."""
+    return window.intersection(Interval(window.start, as_of)) if as_of > window.start else None
+
+
+def _spells_of(
+    rows: Sequence[CycleRow], window: Interval, registry: Registry, as_of: datetime
+) -> tuple[PilotSpell, ...]:
+    elapsed = _elapsed(window, as_of)
+    if elapsed is None:
+        return ()
+    return tuple(
+        PilotSpell(
+            interval=spell.interval,
+            running={_vo_name(registry, vo): count for vo, count in spell.running.items()},
+            complete=spell.complete,
+        )
+        for spell in pilot_spells(rows, elapsed)
+    )
+
+
+def _factory(
+    stores: Stores,
+    rows: Sequence[CycleRow],
+    submissions: Iterable[_Submitted],
+    window: Interval,
+    as_of: datetime,
+) -> FactoryWeek:
+    elapsed = _elapsed(window, as_of)
+    if elapsed is None:
+        return FactoryWeek(missing_reason="the week has not begun")
+    submitted = Counter(each.entry for each in submissions if each.at in window)
+    return factory_week(rows, elapsed, submitted=submitted, sites=stores.entry_sites)
+
+
+def _downtime_news(
+    conn: Connection, registry: Registry, window: Interval, as_of: datetime
+) -> Iterator[DowntimeNews]:
+    """Downtimes as they became known within the week; long ended ones that were imported then are no news."""
+    before: dict[str, Fact] = {}
+    for fact in changes_after(conn, 0, kinds=["downtime"]):
+        earlier = before.get(fact.key)
+        before[fact.key] = fact
+        if fact.known_from not in window or fact.known_from > as_of:
+            continue
+        if earlier is None and fact.valid.end is not None and fact.valid.end <= window.start:
+            continue
+        value = fact.value or (earlier.value if earlier is not None else None) or {}
+        resource = value.get("resource", "unknown resource")
+        known = registry.resources.get(resource)
+        where = f"{resource} ({', '.join(value.get('services', ()))})"
+        yield DowntimeNews(
+            id=fact.key,
+            what=_what(fact, earlier),
+            at=fact.known_from,
+            who=fact.who,
+            where=f"{where} at {known.site}" if known is not None else where,
+            interval=fact.valid,
+            severity=value.get("severity", "severity not stated"),
+            description=value.get("description", ""),
+            why=fact.why if fact.why != value.get("description") else "",
+        )
+
+
+def _what(fact: Fact, earlier: Fact | None) -> str:
+    if earlier is None or earlier.value is None:
+        return "announced"
+    if fact.value is None:
+        return "withdrawn"
+    was, is_now = (each.get("cancelled_at") is not None for each in (earlier.value, fact.value))
+    if was == is_now:
+        return "changed"
+    return "cancelled" if is_now else "reinstated"
+
+
+def changes_after(conn: Connection, seq: int, kinds: Sequence[str] | None = None) -> Iterator[Fact]:
+    """The change feed after a number, to its end."""
+    while True:
+        page = facts.changes(conn, after=seq, limit=_PAGE, kinds=kinds)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        seq = page[-1].seq
+
+
+def _ahead(registry: Registry, window: Interval) -> Iterator[str]:
+    """Downtimes that stand and touch the week or the two after it, as sentences."""
+    assert window.end is not None
+    shown = Interval(window.start, window.end + _AHEAD)
+    standing = [d for d in registry.downtimes.values() if not d.cancelled and d.interval.overlaps(shown)]
+    for downtime in sorted(standing, key=lambda d: (d.interval.start, d.id)):
+        known = registry.resources.get(downtime.resource)
+        where = f"{downtime.resource} ({', '.join(downtime.services)})"
+        if known is not None:
+            where += f" at {known.site}"
+        words = f"{where}: {interval_text(downtime.interval)}, {downtime.severity.value}"
+        yield f"{words} – {downtime.description}" if downtime.description else words
