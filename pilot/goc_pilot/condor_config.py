@@ -5,8 +5,9 @@ exactly as the factory rendered it, GOC_Accepting is the pilot's own condition (
 START is their conjunction and nothing else.
 """
 
-from typing import List, Mapping, NamedTuple, Tuple, Union
+from typing import List, Mapping, NamedTuple, Tuple
 
+from goc_pilot.classad_text import literal, plain, setting
 from goc_pilot.config import Config
 from goc_pilot.node import Binaries
 
@@ -121,7 +122,7 @@ def render_condor_config(
     lines += [_SECURITY.strip(), _DAEMONS.strip(), _POLICY.strip()]
     lines += _slot(config, times)
     lines.append("STARTD_ATTRS = {}".format(", ".join(list(config.attributes) + list(attributes))))
-    lines += ["{} = {}".format(name, escape(value)) for name, value in config.condor_settings.items()]
+    lines += ["{} = {}".format(name, plain(value)) for name, value in config.condor_settings.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -139,7 +140,7 @@ def slot_attributes(config: Config, times: Times, pilot_file: str) -> Mapping[st
         "GOC_EndAt": str(int(times.ends_at)),
         "GOC_Draining": "False",
         "GOC_Accepting": accepting(config, times),
-        "GOC_Start": escape(config.start),
+        "GOC_Start": setting(config.start),
         # A slot whose node died must not be matched for the quarter of an hour that is usual.
         "ClassAdLifetime": "3 * $(UPDATE_INTERVAL)",
     }
@@ -153,20 +154,6 @@ def accepting(config: Config, times: Times) -> str:
     return "GOC_Draining =!= True && time() + (TARGET.{} ?: {}) <= {}".format(
         config.job_wall_seconds_attribute, config.drain_seconds, int(times.stops_at)
     )
-
-
-def literal(value: Union[str, int, float, bool]) -> str:
-    """A ClassAd literal as it stands in a configuration file."""
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, str):
-        return escape('"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"')))
-    return repr(value)
-
-
-def escape(text: str) -> str:
-    """A text that HTCondor's configuration language leaves as it is: no macro in it is expanded."""
-    return text.replace("$", "$(DOLLAR)")
 
 
 def _places(config: Config, layout: Layout, binaries: Binaries) -> List[str]:
@@ -191,7 +178,7 @@ def _places(config: Config, layout: Layout, binaries: Binaries) -> List[str]:
         "PRIVATE_NETWORK_NAME": config.pilot_id,
         "FILESYSTEM_DOMAIN": config.pilot_id,
     }
-    return ["{} = {}".format(name, escape(value)) for name, value in settings.items()]
+    return ["{} = {}".format(name, plain(value)) for name, value in settings.items()]
 
 
 def _slot(config: Config, times: Times) -> List[str]:

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Dict, Tuple, Union
 
+from goc_pilot.classad_text import literal, setting
 from goc_pilot.clock import parse_epoch
 from goc_pilot.validations import read_validations
 
@@ -59,6 +60,20 @@ def read_text(value: Any) -> str:
     return value.strip()
 
 
+def read_expression(value: Any) -> str:
+    """A ClassAd expression of one line that can be said in HTCondor's configuration. Raises ValueError."""
+    text = read_text(value)
+    setting(text)
+    return text
+
+
+def read_label(value: Any) -> str:
+    """A text that becomes a ClassAd string. Raises ValueError."""
+    text = read_text(value)
+    literal(text)
+    return text
+
+
 def read_path(value: Any) -> str:
     """A path, or the empty text for "not given". Raises ValueError."""
     return read_text(value) if value != "" else ""
@@ -75,7 +90,7 @@ def read_texts(value: Any) -> Tuple[str, ...]:
     """Members of a ClassAd string list, at least one. Raises ValueError."""
     if not isinstance(value, list) or not value:
         raise ValueError("must be a list of at least one text")
-    texts = tuple(read_text(item) for item in value)
+    texts = tuple(read_label(item) for item in value)
     if any("," in text for text in texts):
         raise ValueError("a comma parts the members of a ClassAd string list; leave it out")
     return texts
@@ -118,6 +133,7 @@ def read_attributes(value: Any) -> Dict[str, Scalar]:
             raise ValueError("{} must be a text, a number or a truth value".format(name))
         if isinstance(member, str) and not member.isprintable():
             raise ValueError("{} must be of one line".format(name))
+        literal(member)
     return value
 
 
@@ -136,6 +152,8 @@ def read_settings(value: Any) -> Dict[str, str]:
 
 READERS: Dict[str, Any] = {
     "text": read_text,
+    "expression": read_expression,
+    "label": read_label,
     "path": read_path,
     "name": read_name,
     "texts": read_texts,
