@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,9 +18,13 @@ from opengoc.settings import SETTINGS_FILE, FactorySettings, PoolSettings, Setti
 if TYPE_CHECKING:
     from opengoc.condor.session import Pool
     from opengoc.factory.configuration import Configuration
+    from opengoc.factory.entries import Entry
+    from opengoc.monitoring.probes.check import Check
     from opengoc.registry.snapshot import Registry
     from opengoc.store.database import Database
     from opengoc.store.lake import Lake
+
+_LOG = logging.getLogger(__name__)
 
 
 def default_home() -> Path:
@@ -101,6 +106,40 @@ class House:
 
         factory = self.factory
         return load_configuration(self.path(factory.entries), self.path(factory.policy), registry)
+
+    def entries(self, registry: Registry | None = None) -> Mapping[str, Entry]:
+        """The factory's entries that hold, by name; none where there is no factory."""
+        from opengoc.factory.configuration import check_configuration
+
+        if self.settings.factory is None:
+            return {}
+        files = self.path(self.settings.factory.entries), self.path(self.settings.factory.policy)
+        try:
+            return check_configuration(*files, registry or self.registry())[0].entries
+        except InvalidInput as error:
+            _LOG.warning("action=read-entries failed: %s", error)
+            return {}
+
+    @contextmanager
+    def checks(self) -> Iterator[tuple[Registry, list[Check]]]:
+        """The registry as it stands, and every check of what is there to probe, for the length of a block."""
+        from opengoc.flows.probing import Grid, open_checks
+        from opengoc.monitoring import commands, store
+
+        store.declare(self.lake)
+        registry = self.registry()
+        factory = self.settings.factory
+        grid = Grid(
+            pools=[(self.pool(pool.name), pool.schedds) for pool in self.settings.pools],
+            factory=(self.factory_pool(), factory.schedd) if factory is not None else None,
+            entries=tuple(self.entries(registry).values()),
+            registry=registry,
+            commands_file=self.home / commands.FILE,
+            interval_seconds=self.settings.probes.interval_seconds,
+            timeout_seconds=self.settings.probes.timeout_seconds,
+        )
+        with open_checks(grid) as checks:
+            yield registry, checks
 
     def path(self, path: Path) -> Path:
         """A path of the settings: relative ones count from the home."""

@@ -1,0 +1,40 @@
+"""``goc serve``: the pages, on this machine alone unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from opengoc.base.errors import Permanent
+from opengoc.cli.output import err, house_of
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
+) -> None:
+    """Serve the overview, a page for each site and VO, the weekly report, /healthz and /metrics."""
+    import socket
+
+    import uvicorn
+
+    from opengoc.web.server import create_app
+
+    house = house_of(ctx)
+    # The stores are opened before the first visitor comes, so that a fault ends the command, not a page.
+    house.registry()
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise Permanent(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
+        ) from error
+    err.print(f"Pages on http://{host}:{port}/ ; end with Ctrl-C")
+    uvicorn.Server(uvicorn.Config(create_app(house), log_level="warning")).run(sockets=[listener])

@@ -1,0 +1,165 @@
+"""The pages people look at: the grid now, its sites and VOs, the factory, and the weekly report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+
+from opengoc.app import House
+from opengoc.base.instant import utc_now
+from opengoc.factory.cycle import read_status
+from opengoc.factory.entries import Entry
+from opengoc.factory.model import PayloadState, PilotState
+from opengoc.monitoring import store
+from opengoc.monitoring.standing import ServiceState, service_states
+from opengoc.registry.snapshot import Registry
+from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
+from opengoc.web.rendering import Pages
+from opengoc.web.watch import Look, Watch
+
+router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+
+#: Pages of the present are loaded again after this.
+REFRESH_SECONDS = 15
+
+
+def service_states_of(house: House, registry: Registry, now: datetime) -> list[ServiceState]:
+    """How every probed service stands now."""
+    store.declare(house.lake)
+    with house.checks() as (_, checks):
+        intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
+    return service_states(registry, store.current(house.lake, house.database, now=now), intervals, now=now)
+
+
+class _Now:
+    """Everything the pages of the present are made of, for one request."""
+
+    def __init__(self, request: Request) -> None:
+        self.house: House = request.app.state.house
+        self.pages: Pages = request.app.state.templates
+        watch: Watch = request.app.state.watch
+        self.look: Look = watch.latest
+        self.now = utc_now()
+        self.registry: Registry = self.house.registry()
+        self.entries: dict[str, Entry] = dict(self.house.entries(self.registry))
+
+    def sites(self) -> list[SiteNow]:
+        """Every site."""
+        states = service_states_of(self.house, self.registry, self.now)
+        return sites_now(self.registry, self.entries, states, self.look)
+
+    def vos(self) -> list[VONow]:
+        """Every VO."""
+        return vos_now(self.registry, self.look)
+
+
+@router.get("/", name="overview")
+def overview(request: Request) -> HTMLResponse:
+    """Sites, pilots and jobs now."""
+    at = _Now(request)
+    jobs, pilots = at.look.jobs(), at.look.pilots()
+
+    def jobs_in(state: PayloadState) -> int | None:
+        return None if jobs is None else sum(n for (_, s), n in jobs.items() if s is state)
+
+    def pilots_in(state: PilotState) -> int | None:
+        return None if pilots is None else sum(n for (_, s), n in pilots.items() if s is state)
+
+    tiles = [
+        ("Jobs running", jobs_in(PayloadState.RUNNING), "payload jobs of all VOs"),
+        ("Jobs waiting", jobs_in(PayloadState.IDLE), "in the VOs' queues"),
+        ("Pilots running", pilots_in(PilotState.RUNNING), "at the sites"),
+        ("Pilots in the pool", at.look.joined(), "their startd has joined"),
+        ("Pilots waiting", pilots_in(PilotState.IDLE), "on the way or in a batch queue"),
+        ("Pilots held", pilots_in(PilotState.HELD), "need a look"),
+    ]
+    return at.pages.page(
+        request,
+        "overview.html",
+        title="Overview",
+        here="overview",
+        refresh_seconds=REFRESH_SECONDS,
+        now=at.now,
+        look=at.look,
+        tiles=tiles,
+        sites=at.sites(),
+        vos=at.vos(),
+        downtimes=downtimes_ahead(at.registry, at.now),
+    )
+
+
+@router.get("/sites", name="sites")
+def sites(request: Request) -> HTMLResponse:
+    """Every site of the registry."""
+    at = _Now(request)
+    return at.pages.page(request, "sites.html", title="Sites", here="sites", now=at.now, sites=at.sites())
+
+
+@router.get("/sites/{name}", name="site")
+def site(request: Request, name: str) -> HTMLResponse:
+    """One site: its services, pilots, figures of the week and downtimes."""
+    at = _Now(request)
+    found = next((each for each in at.sites() if each.name == name), None)
+    if found is None:
+        raise HTTPException(404, f"The registry holds no site {name!r}.")
+    return at.pages.page(
+        request,
+        "site.html",
+        title=name,
+        here="sites",
+        refresh_seconds=REFRESH_SECONDS,
+        now=at.now,
+        look=at.look,
+        site=found,
+        downtimes=downtimes_ahead(at.registry, at.now, site=name),
+        figures=[],
+        pictures="",
+    )
+
+
+@router.get("/vos", name="vos")
+def vos(request: Request) -> HTMLResponse:
+    """Every VO of the registry."""
+    at = _Now(request)
+    return at.pages.page(request, "vos.html", title="VOs", here="vos", now=at.now, vos=at.vos())
+
+
+@router.get("/vos/{name}", name="vo")
+def vo(request: Request, name: str) -> HTMLResponse:
+    """One VO: its jobs, figures of the week and the entries that serve it."""
+    at = _Now(request)
+    found = next((each for each in at.vos() if each.name.casefold() == name.casefold()), None)
+    if found is None:
+        raise HTTPException(404, f"The registry holds no VO {name!r}.")
+    return at.pages.page(
+        request,
+        "vo.html",
+        title=found.name,
+        here="vos",
+        refresh_seconds=REFRESH_SECONDS,
+        now=at.now,
+        look=at.look,
+        vo=found,
+        entries=[entry for entry in at.entries.values() if found.name.casefold() in entry.vos],
+        figures=[],
+        pictures="",
+    )
+
+
+@router.get("/factory", name="factory")
+def factory(request: Request) -> HTMLResponse:
+    """The factory's last cycle: what each entry was asked for, what was sent, and which limit bound."""
+    at = _Now(request)
+    cycle = read_status(at.house.home / "factory")
+    return at.pages.page(
+        request,
+        "factory.html",
+        title="Factory",
+        here="factory",
+        refresh_seconds=REFRESH_SECONDS,
+        now=at.now,
+        cycle=cycle,
+    )

@@ -1,0 +1,78 @@
+"""The web application: pages, health and metrics over one opened house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from opengoc import __version__
+from opengoc.app import House
+from opengoc.base.errors import GocError, InvalidInput, Temporary
+from opengoc.web import health, pages
+from opengoc.web.rendering import Pages
+from opengoc.web.watch import Watch
+
+#: Pages load their own style and pictures, nothing from elsewhere and no script at all.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
+    """The application. It looks at the grid every ``look_seconds`` while it serves."""
+    watch = Watch(house, look_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch.start()
+        yield
+        watch.stop()
+
+    app = FastAPI(title="OpenGOC", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.house, app.state.watch = house, watch
+    app.state.templates = Pages(house.settings.name)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.include_router(pages.router)
+    app.include_router(health.router)
+
+    @app.middleware("http")
+    async def _with_headers(request: Request, call_next):  # type: ignore[no-untyped-def]
+        response = await call_next(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(GocError, _house_error)
+    return app
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(request, error.status_code, str(error.detail))
+
+
+def _house_error(request: Request, error: Exception) -> Response:
+    code = 404 if isinstance(error, InvalidInput) else 503 if isinstance(error, Temporary) else 500
+    return _error(request, code, str(error))
+
+
+def _error(request: Request, code: int, message: str) -> Response:
+    if "text/html" not in request.headers.get("accept", "*/*") and "*/*" not in request.headers.get(
+        "accept", "*/*"
+    ):
+        return JSONResponse({"error": message}, status_code=code)
+    templates: Pages = request.app.state.templates
+    title = {404: "There is no such page", 503: "Not possible just now"}.get(code, "That did not work")
+    return templates.page(request, "error.html", status=code, title=title, message=message, here="")
