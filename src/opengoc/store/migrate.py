@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from opengoc.base.errors import Permanent, Temporary
+from opengoc.base.errors import Permanent
 from opengoc.store.faults import translate
 
 #: The newest revision in ``migrations/versions``. Kept here so that opening a current database need not load
@@ -49,11 +49,8 @@ def _use_write_ahead_log(connection: Connection, where: str, patience_seconds: f
             connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.Error as error:
-            translated = translate(error, where)
-            if translated is None:
-                raise
-            if not isinstance(translated, Temporary) or time.monotonic() > deadline:
-                raise translated from error
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise translate(error, where) or Permanent(f"database {where}: {error}") from error
         time.sleep(0.05)
 
 
