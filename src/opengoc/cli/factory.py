@@ -114,6 +114,7 @@ def factory_loop(house: House) -> FactoryLoop:
         registry = load_registry(connection)
     configuration = load_configuration(house.path(settings.entries), house.path(settings.policy), registry)
     folder = house.home / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     pilot_file = folder / "goc-pilot"
     build_pilot(pilot_file)
     return FactoryLoop(
@@ -204,7 +205,8 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
     state = f"frozen: {cycle.frozen}" if cycle.frozen else "whole"
     title = (
         f"cycle of {format_instant(cycle.at.replace(microsecond=0))}, {age_seconds:.0f} s ago; "
-        f"jobs {cycle.idle_jobs} idle, {cycle.running_jobs} running, {cycle.unmatched_jobs} match no entry; {state}"
+        f"jobs {cycle.idle_jobs} idle, {cycle.running_jobs} running, "
+        f"{cycle.unmatched_jobs} match no entry; {state}"
     )
     if cycle.failures:
         title += "; failed: " + "; ".join(cycle.failures)

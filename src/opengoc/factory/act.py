@@ -21,6 +21,7 @@ from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.model import CollectPilot, Pilot, RemovePilot, Submission, SubmitPilots
+from opengoc.factory.pilot_report import keep_report
 from opengoc.factory.pilots import CONFIG_FILE, Premises, pilot_config, submit_description
 from opengoc.store import ledger
 from opengoc.store.database import Database
@@ -107,7 +108,13 @@ class Actor:
                 f"collect it there, or remove job {action.pilot.job} by hand"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        self._session.retrieve(self._premises.schedd, _only(action.pilot))
+        try:
+            self._session.retrieve(self._premises.schedd, _only(action.pilot))
+        except GocError as error:
+            if not action.is_last_try:
+                raise
+            log.error("action=give-up-output pilot=%s reason=%s", action.pilot.id, error)
+        keep_report(folder)
         self._session.remove(self._premises.schedd, _only(action.pilot), reason="factory: output collected")
         log.info("action=collect pilot=%s folder=%s", action.pilot.id, folder)
 

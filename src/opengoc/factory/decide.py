@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from opengoc.base.instant import format_instant
 from opengoc.factory.configuration import COMPUTE_ELEMENT, Configuration
-from opengoc.factory.demand import Bound, Place, Share, divide
+from opengoc.factory.demand import SHUT, Bound, Place, Share, divide
 from opengoc.factory.entries import Entry
 from opengoc.factory.match import Cluster, match
 from opengoc.factory.model import (
@@ -47,6 +47,10 @@ class Pace:
     join_seconds: float = 600.0
     #: A pilot held for so long is given up.
     held_seconds: float = 300.0
+    #: The output of an ended pilot is given up when it could not be fetched for so long.
+    collect_seconds: float = 900.0
+    #: An entry whose pilots fail so many times in a row is sent one at a time.
+    failures: int = 3
 
 
 def decide(
@@ -61,6 +65,7 @@ def decide(
     """The actions of one cycle and what they rest on."""
     pace = pace or Pace()
     frozen = why_frozen(snapshot, memory)
+    failures = _failures(snapshot, memory)
     clusters = match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
     rooms = list(_rooms(snapshot, configuration, joined=joined, now=now, pace=pace))
@@ -69,10 +74,18 @@ def decide(
         name: _frozen(frozen) if frozen else bound_of(entry, snapshot, registry, now=now)
         for name, entry in configuration.entries.items()
     }
+    bounds = {
+        name: _braked(bound, _by_state(snapshot, (name,)), failures.get(name, 0), pace)
+        for name, bound in bounds.items()
+    }
     shares = divide(clusters, assigned.left, entries=configuration.entries, bounds=bounds)
     shares, capped = _pace(shares, pace.submissions)
     surplus = frozenset(pilot.id for pilot in _of(snapshot, PilotState.IDLE) if pilot.id not in assigned.used)
-    actions: list[Action] = [CollectPilot(pilot=pilot) for pilot in _of(snapshot, PilotState.COMPLETED)]
+    given_up = now - timedelta(seconds=pace.collect_seconds)
+    actions: list[Action] = [
+        CollectPilot(pilot=pilot, is_last_try=pilot.since <= given_up)
+        for pilot in _of(snapshot, PilotState.COMPLETED)
+    ]
     if not frozen:
         actions += _submissions(shares)
         actions += _removals(snapshot, surplus & memory.surplus, now=now, pace=pace)
@@ -81,7 +94,10 @@ def decide(
         rows=_rows(snapshot, configuration, clusters, shares, bounds, capped),
         frozen=frozen,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),
-        memory=_remember(snapshot, memory, surplus=frozenset() if frozen else surplus, joined=joined),
+        memory=replace(
+            _remember(snapshot, memory, surplus=frozenset() if frozen else surplus, joined=joined),
+            failures=failures,
+        ),
     )
 
 
@@ -126,6 +142,25 @@ def bound_of(entry: Entry, snapshot: Snapshot, registry: Registry, *, now: datet
 
 def _frozen(why: str) -> Bound:
     return Bound(pilots=0, limit=Limit.FROZEN, detail=why)
+
+
+def _failures(snapshot: Snapshot, memory: Memory) -> dict[str, int]:
+    """Failures in a row of each entry, with the pilots that ended since; one that did its work ends a row."""
+    counts = dict(memory.failures)
+    ended = [p for p in _of(snapshot, PilotState.COMPLETED) if p.id not in memory.ended]
+    for pilot in sorted(ended, key=lambda pilot: pilot.since):
+        if pilot.exit_code is not None:
+            counts[pilot.entry] = counts.get(pilot.entry, 0) + 1 if pilot.exit_code else 0
+    return counts
+
+
+def _braked(bound: Bound, pilots: Counter[PilotState], failures: int, pace: Pace) -> Bound:
+    """The bound of an entry whose pilots fail: one pilot at a time, whose success lifts it."""
+    if failures < pace.failures or bound.limit in SHUT:
+        return bound
+    alive = pilots[PilotState.IDLE] + pilots[PilotState.RUNNING] + pilots[PilotState.HELD]
+    detail = f"{failures} pilots failed in a row: one at a time until one does not"
+    return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.FAILING, detail=detail)
 
 
 def _of(snapshot: Snapshot, state: PilotState) -> list[Pilot]:
@@ -264,8 +299,8 @@ def _row(
     free_slots: int,
 ) -> EntryRow:
     limit, detail = Limit.NONE, ""
-    if bound.limit not in (Limit.MAX_PILOTS, Limit.MAX_IDLE):
-        # A shut entry says so even when nothing was asked of it.
+    if bound.limit in SHUT or bound.limit is Limit.FAILING:
+        # A shut or failing entry says so even when nothing was asked of it.
         limit, detail = bound.limit, bound.detail
     elif share.allowed < share.requested:
         limit, detail = (Limit.CYCLE, "the next cycle goes on") if capped else (bound.limit, bound.detail)
@@ -292,6 +327,7 @@ def _remember(
     return Memory(
         surplus=surplus,
         # Forget the pilots that are gone, but not because of a query that failed.
+        ended=frozenset(pilot.id for pilot in _of(snapshot, PilotState.COMPLETED)),
         joined=joined & known if pilots.complete else joined,
         pilots=len(pilots.items) if pilots.complete else memory.pilots,
         slots=len(slots.items) if slots.complete else memory.slots,

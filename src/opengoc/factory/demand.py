@@ -19,6 +19,9 @@ from opengoc.factory.supply import narrowest_first
 #: Entry and VO.
 Place: TypeAlias = tuple[str, str]
 
+#: Limits that say that nothing is sent, rather than how much.
+SHUT = frozenset({Limit.DISABLED, Limit.OUTAGE, Limit.OUTAGE_AHEAD, Limit.FROZEN})
+
 #: Parts of a pilot are added up: what rounding leaves is no pilot.
 _ROUNDING = 1e-9
 
@@ -53,7 +56,7 @@ def divide(
     asked only for jobs that have no other: so it shows what waits for them.
     """
     jobs = _Jobs(clusters, entries)
-    shut = {name for name, bound in bounds.items() if bound.limit in _SHUT}
+    shut = {name for name, bound in bounds.items() if bound.limit in SHUT}
     for number in narrowest_first(clusters):
         known = [name for name in clusters[number].entries if name in bounds]
         jobs.spread(number, left[number], [name for name in known if name not in shut] or known)
@@ -67,9 +70,6 @@ def divide(
         for place, pilots in sorted(requested.items())
         if pilots
     }
-
-
-_SHUT = frozenset({Limit.DISABLED, Limit.OUTAGE, Limit.OUTAGE_AHEAD, Limit.FROZEN})
 
 
 class _Jobs:

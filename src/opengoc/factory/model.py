@@ -59,6 +59,8 @@ class Pilot:
     since: datetime
     #: Why it is held; empty otherwise.
     hold_reason: str = ""
+    #: What it ended with; None while it has not, and where the site does not say.
+    exit_code: int | None = None
     #: Where its output goes when it is collected; empty when its ad does not say.
     folder: str = ""
 
@@ -133,6 +135,8 @@ class CollectPilot:
     """Fetch and keep what an ended pilot left, then let its job leave the queue."""
 
     pilot: Pilot
+    #: It could not be fetched for long: its job leaves the queue even without its output.
+    is_last_try: bool = False
     reason: str = "ended"
 
 
@@ -153,6 +157,8 @@ class Limit(StrEnum):
     OUTAGE = "outage"
     #: A pilot could not end before a scheduled outage.
     OUTAGE_AHEAD = "outage ahead"
+    #: Pilots of the entry fail one after the other: one at a time is sent, to see when that ends.
+    FAILING = "failing"
     FROZEN = "frozen"
 
 
@@ -187,6 +193,10 @@ class Memory:
     surplus: frozenset[str] = frozenset()
     #: Pilots that were seen in the pool.
     joined: frozenset[str] = frozenset()
+    #: Ended pilots that were counted as failed or not.
+    ended: frozenset[str] = frozenset()
+    #: Pilots of each entry that failed since the last one that did not.
+    failures: Mapping[str, int] = field(default_factory=dict)
     #: Pilots in the queue, and slots in the pool, when each was last seen whole.
     pilots: int = 0
     slots: int = 0

@@ -45,6 +45,7 @@ _PILOT_NAMES = (
     "JobStatus",
     "EnteredCurrentStatus",
     "HoldReason",
+    "ExitCode",
     "SUBMIT_Iwd",
     "GOC_PilotId",
     "GOC_Entry",
@@ -130,6 +131,7 @@ def _pilot(ad: Ad) -> Pilot:
         state=_PILOT_STATES[ad["JobStatus"]],
         since=datetime.fromtimestamp(ad["EnteredCurrentStatus"], UTC),
         hold_reason=str(ad.get("HoldReason", "")),
+        exit_code=ad.get("ExitCode"),
         folder=str(ad.get("SUBMIT_Iwd", "")),
     )
 

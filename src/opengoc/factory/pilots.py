@@ -17,8 +17,9 @@ from opengoc.condor.classads import literal
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.entries import Entry
 
-CONFIG_FILE = "pilot-config.json"
+CONFIG_FILE = "pilot.json"
 REPORT_FILE = "pilot-report.json"
+STDOUT, STDERR = "stdout", "stderr"
 
 #: How each batch system is told a job's name, by which its completion log is joined to the pilot.
 _JOB_NAME = {"slurm": "--job-name={}", "pbs": "-N {}", "lsf": "-J {}", "sge": "-N {}"}
@@ -57,7 +58,6 @@ def pilot_config(
 ) -> dict[str, Any]:
     """The pilot's configuration, as JSON values."""
     own = {
-        "schema": 1,
         "pilot_id": pilot_id,
         "factory": premises.name,
         "entry": entry.name,
@@ -103,14 +103,16 @@ def submit_description(
         "grid_resource": entry.grid_resource,
         "executable": str(premises.pilot_file),
         "transfer_executable": "true",
-        "arguments": CONFIG_FILE,
+        "arguments": f"--config {CONFIG_FILE}",
         "initialdir": str(folder),
         "transfer_input_files": f"{folder / CONFIG_FILE},{premises.token_file}",
         "should_transfer_files": "YES",
         "when_to_transfer_output": "ON_EXIT",
-        "transfer_output_files": REPORT_FILE,
-        "output": "stdout",
-        "error": "stderr",
+        # The report comes back in standard output, which is there however a pilot ends: a file that is named
+        # here and was never written would put the job on hold, and keep the rest from coming back.
+        "transfer_output_files": "",
+        "output": STDOUT,
+        "error": STDERR,
         "request_cpus": str(entry.cores),
         "request_memory": str(entry.memory_mib),
         "batch_name": f"pilots of {entry.name}",
