@@ -16,9 +16,11 @@ from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.settings import SETTINGS_FILE, FactorySettings, PoolSettings, Settings, load_settings
 
 if TYPE_CHECKING:
+    from opengoc.accounting.source import Source
     from opengoc.condor.session import Pool
     from opengoc.factory.configuration import Configuration
     from opengoc.factory.entries import Entry
+    from opengoc.flows.weekly import Stores
     from opengoc.monitoring.probes.check import Check
     from opengoc.registry.snapshot import Registry
     from opengoc.store.database import Database
@@ -140,6 +142,41 @@ class House:
         )
         with open_checks(grid) as checks:
             yield registry, checks
+
+    def accounting_sources(self) -> tuple[Source, ...]:
+        """Every configured source of usage records."""
+        from opengoc.accounting.model import Kind
+        from opengoc.accounting.source import Source
+
+        return tuple(
+            Source(
+                name=source.name,
+                format=source.kind,
+                path=self.path(source.path),
+                kind=Kind(source.records),
+                site=source.site or None,
+            )
+            for source in self.settings.accounting
+        )
+
+    def report_stores(self) -> Stores:
+        """What the weekly report is gathered from."""
+        from opengoc.flows.probing import expected_of
+        from opengoc.flows.weekly import Stores
+        from opengoc.monitoring.profile import profile
+
+        with self.checks() as (registry, checks):
+            expected = expected_of(checks)
+            intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
+        return Stores(
+            database=self.database,
+            lake=self.lake,
+            accounting=self.accounting_sources(),
+            expected=expected,
+            intervals=intervals,
+            profile=profile(self.settings.probes.profile),
+            entry_sites={name: entry.site for name, entry in self.entries(registry).items()},
+        )
 
     def path(self, path: Path) -> Path:
         """A path of the settings: relative ones count from the home."""

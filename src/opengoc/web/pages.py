@@ -16,6 +16,7 @@ from opengoc.factory.model import PayloadState, PilotState
 from opengoc.monitoring import store
 from opengoc.monitoring.standing import ServiceState, service_states
 from opengoc.registry.snapshot import Registry
+from opengoc.web.drafts import Drafts
 from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
 from opengoc.web.rendering import Pages
 from opengoc.web.watch import Look, Watch
@@ -32,6 +33,12 @@ def service_states_of(house: House, registry: Registry, now: datetime) -> list[S
     with house.checks() as (_, checks):
         intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
     return service_states(registry, store.current(house.lake, house.database, now=now), intervals, now=now)
+
+
+def drafts_of(request: Request) -> Drafts:
+    """The drafts of this application."""
+    drafts: Drafts = request.app.state.drafts
+    return drafts
 
 
 class _Now:
@@ -115,8 +122,7 @@ def site(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         site=found,
         downtimes=downtimes_ahead(at.registry, at.now, site=name),
-        figures=[],
-        pictures="",
+        figures=[f for f in drafts_of(request).this_week().figures if f.dimensions.get("site") == name],
     )
 
 
@@ -144,8 +150,7 @@ def vo(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         vo=found,
         entries=[entry for entry in at.entries.values() if found.name.casefold() in entry.vos],
-        figures=[],
-        pictures="",
+        figures=[f for f in drafts_of(request).this_week().figures if f.dimensions == {"vo": found.name}],
     )
 
 

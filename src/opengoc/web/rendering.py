@@ -36,7 +36,7 @@ class Pages:
         """One page; ``refresh_seconds`` makes the browser load it again by itself."""
         values.setdefault("now", utc_now())
         text = self._environment.get_template(template).render(
-            url=lambda name, **path: request.app.url_path_for(name, **path), **values
+            url=lambda route, /, **path: request.app.url_path_for(route, **path), **values
         )
         headers = {"Cache-Control": "no-store"}
         if refresh_seconds:

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from opengoc import __version__
 from opengoc.app import House
 from opengoc.base.errors import GocError, InvalidInput, Temporary
-from opengoc.web import health, pages
+from opengoc.web import health, pages, reporting
+from opengoc.web.drafts import Drafts
 from opengoc.web.rendering import Pages
 from opengoc.web.watch import Watch
 
@@ -40,10 +41,11 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
         watch.stop()
 
     app = FastAPI(title="OpenGOC", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.house, app.state.watch = house, watch
+    app.state.house, app.state.watch, app.state.drafts = house, watch, Drafts(house)
     app.state.templates = Pages(house.settings.name)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(pages.router)
+    app.include_router(reporting.router)
     app.include_router(health.router)
 
     @app.middleware("http")
