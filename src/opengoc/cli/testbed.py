@@ -79,7 +79,7 @@ def submit(
     site: Annotated[
         list[str] | None, typer.Option(help="Bind every job to this site instead of the mix.")
     ] = None,
-    cpu_seconds: Annotated[float, typer.Option(min=0, help="CPU time a job burns.")] = 1.75,
+    cpu_seconds: Annotated[float, typer.Option(min=0, help="CPU time a job burns.")] = 2.1,
     wall_seconds: Annotated[float, typer.Option(min=0, help="Wall time a job takes.")] = 4.0,
     as_json: Json = False,
 ) -> None:

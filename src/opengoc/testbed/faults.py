@@ -10,7 +10,7 @@ from datetime import timedelta
 from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.testbed.files import write_atomically
-from opengoc.testbed.layout import CONDOR_SANDBOXES, SLURM_NODES, SLURM_SITE, Layout
+from opengoc.testbed.layout import SLURM_NODES, SLURM_SITE, Layout
 from opengoc.testbed.lifecycle import supervisor_status
 from opengoc.testbed.processes import Process, descendants
 
@@ -42,13 +42,18 @@ def kill_daemon(layout: Layout, *, machine: str, daemon: str) -> Fault:
 
     Raises InvalidInput (no such machine or daemon), Permanent (it does not run there).
     """
-    if daemon not in DAEMONS:
-        raise InvalidInput("daemon", daemon, f"must be one of {', '.join(DAEMONS)}")
-    killed = [one for one in _processes(layout, machine) if one.name == DAEMONS[daemon]]
+    killed = running_daemons(layout, machine=machine, daemon=daemon)
     if not killed:
         raise Permanent(f"no {daemon} runs in {machine}")
     _kill(killed)
     return Fault(machine=machine, pids=tuple(one.pid for one in killed), down_seconds=None)
+
+
+def running_daemons(layout: Layout, *, machine: str, daemon: str) -> list[Process]:
+    """Processes of one daemon in one machine, pilots' daemons included. Raises as ``kill_daemon`` does."""
+    if daemon not in DAEMONS:
+        raise InvalidInput("daemon", daemon, f"must be one of {', '.join(DAEMONS)}")
+    return [one for one in _processes(layout, machine) if one.name == DAEMONS[daemon]]
 
 
 def kill_machine(layout: Layout, *, machine: str, down_seconds: float) -> Fault:
@@ -96,8 +101,3 @@ def _kill(processes: list[Process]) -> None:
         except ProcessLookupError:
             # It ended by itself: the fault has happened without us.
             continue
-
-
-def machine_names() -> tuple[str, ...]:
-    """Machines that can be killed whole."""
-    return (*CONDOR_SANDBOXES, SLURM_SITE, *SLURM_NODES)

@@ -20,7 +20,7 @@ from opengoc.testbed.ports import Ports
 class Payload:
     """What the jobs of one submission do."""
 
-    cpu_seconds: float = 1.75
+    cpu_seconds: float = 2.1
     wall_seconds: float = 4.0
 
 
@@ -82,18 +82,20 @@ def submit_payloads(
     for number, vo in enumerate(vos):
         share = len(range(number, jobs, len(vos)))
         if share:
-            clusters.append(_submit(layout, root, ports, vo, share, payload or Payload(), mix))
+            # Each VO begins elsewhere in the mix, so that a few jobs already are of many shapes.
+            first = number * len(mix) // len(vos)
+            shapes = [mix[(first + job) % len(mix)] for job in range(share)]
+            clusters.append(_submit(layout, root, ports, vo, payload or Payload(), shapes))
     return clusters
 
 
 def _submit(
-    layout: Layout, root: Path, ports: Ports, vo: str, jobs: int, payload: Payload, mix: Sequence[Shape]
+    layout: Layout, root: Path, ports: Ports, vo: str, payload: Payload, shapes: Sequence[Shape]
 ) -> Cluster:
     folder = layout.jobs / new_id(vo)
     folder.mkdir(parents=True)
     script = folder / "payload.py"
     write_atomically(script, render("payload"), mode=0o755)
-    shapes = [mix[number % len(mix)] for number in range(jobs)]
     text = render("payload.sub", vo=vo, script=script, folder=folder, payload=payload, shapes=shapes)
     description = folder / "payload.sub"
     write_atomically(description, text)

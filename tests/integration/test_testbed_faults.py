@@ -1,0 +1,158 @@
+"""The testbed when things die: nodes, daemons, the supervisor; and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from testbed_grid import Grid, wait_for
+
+from opengoc.base.errors import GocError, InvalidInput, Temporary
+from opengoc.testbed import faults, lifecycle, root
+from opengoc.testbed.layout import Layout
+from opengoc.testbed.processes import marked_processes
+from opengoc.testbed.sandbox import HOME_VARIABLE
+
+pytestmark = pytest.mark.integration
+
+StartGrid = Callable[[Path], Grid]
+
+
+def processes_of(home: Path) -> list[str]:
+    return [one.name for one in marked_processes(HOME_VARIABLE, str(home))]
+
+
+def mounts_of(home: Path) -> list[str]:
+    return [line for line in Path("/proc/mounts").read_text().splitlines() if str(home) in line]
+
+
+def test_down_leaves_no_process_and_no_mount(private_grid: StartGrid, tmp_path: Path) -> None:
+    grid = private_grid(tmp_path / "home")
+    assert "condor_schedd" in processes_of(grid.home)
+    done = grid.goc("testbed", "down")
+    assert done.returncode == 0, done.stderr
+    assert processes_of(grid.home) == []
+    assert mounts_of(grid.home) == []
+    assert grid.goc("testbed", "status").returncode == 1
+
+
+def test_what_was_queued_is_there_after_down_and_up(private_grid: StartGrid, tmp_path: Path) -> None:
+    grid = private_grid(tmp_path / "home")
+    text = "executable = /bin/true\ntransfer_executable = False\nhold = True\nqueue\n"
+    cluster = grid.submit(text, pool="pool", tokens="cms")
+    lifecycle.end_processes(grid.layout)
+    again = private_grid(grid.home)
+    assert again.ports == grid.ports
+    queued = again.tool("condor_q", "-all", "-af", "ClusterId", "Owner", tokens="cms")
+    assert queued.split() == [str(cluster), "cmsprod"]
+
+
+def test_a_killed_supervisor_takes_everything_with_it(private_grid: StartGrid, tmp_path: Path) -> None:
+    grid = private_grid(tmp_path / "home")
+    status = lifecycle.supervisor_status(grid.layout)
+    assert status is not None
+    os.kill(status["pid"], signal.SIGKILL)
+    wait_for(lambda: not processes_of(grid.home), "every process ends with the supervisor", seconds=10)
+    assert mounts_of(grid.home) == []
+    assert grid.goc("testbed", "down").returncode == 0
+    assert private_grid(grid.home).up.started
+
+
+def test_two_run_side_by_side_in_homes_with_long_names(
+    grid: Grid, private_grid: StartGrid, tmp_path: Path
+) -> None:
+    # Longer than a UNIX socket's path may be.
+    other = private_grid(tmp_path / ("a-very-long-name-of-a-home-" * 5) / "home")
+    assert set(other.ports.all()).isdisjoint(grid.ports.all())
+    assert grid.status()["up"] is True
+    assert other.status()["up"] is True
+    with pytest.raises(GocError):
+        other.tool("condor_q", "-pool", grid.address("pool"), "-name", grid.schedd("pool"), "-all")
+
+
+def test_a_killed_node_comes_back_and_its_job_runs_again(private_grid: StartGrid, tmp_path: Path) -> None:
+    grid = private_grid(tmp_path / "home")
+    script = grid.home / "sleep.sh"
+    script.write_text("#!/bin/sh\nsleep 300\n")
+    job = grid.tool("sbatch", "--parsable", "-w", "wn1", "-o", "/dev/null", str(script)).strip()
+
+    def state() -> str:
+        return grid.tool("squeue", "-h", "-j", job, "-o", "%T").strip()
+
+    wait_for(lambda: state() == "RUNNING", "the job runs on wn1")
+    faults.kill_machine(grid.layout, machine="wn1", down_seconds=20)
+    wait_for(lambda: state() == "PENDING", "slurmctld queues the job again", seconds=45)
+    assert grid.tool("sinfo", "-h", "-N", "-n", "wn1", "-o", "%t").startswith("down")
+    wait_for(lambda: grid.status()["nodes"]["wn1"] in ("idle", "alloc", "mix"), "wn1 is back", seconds=60)
+    assert wait_for(lambda: state() == "RUNNING", "the job runs again", seconds=150)
+
+
+@pytest.mark.parametrize(("machine", "daemon"), [("site-condor", "schedd"), ("site-slurm", "slurmctld")])
+def test_a_killed_daemon_is_started_again(grid: Grid, machine: str, daemon: str) -> None:
+    killed = faults.kill_daemon(grid.layout, machine=machine, daemon=daemon)
+    assert len(killed.pids) == 1
+
+    def running_anew() -> bool:
+        try:
+            again = faults.running_daemons(grid.layout, machine=machine, daemon=daemon)
+        except Temporary:
+            return False
+        return bool(again) and {one.pid for one in again}.isdisjoint(killed.pids)
+
+    wait_for(running_anew, f"{daemon} of {machine} is started again")
+    wait_for(lambda: grid.status()["up"], "everything answers again")
+
+
+def test_a_fault_says_what_it_does_not_know(grid: Grid) -> None:
+    with pytest.raises(InvalidInput, match="must be one of"):
+        faults.kill_daemon(grid.layout, machine="pool", daemon="httpd")
+    with pytest.raises(InvalidInput, match="must be one of"):
+        faults.kill_machine(grid.layout, machine="wn9", down_seconds=1)
+    with pytest.raises(Temporary, match="no testbed runs"):
+        faults.kill_daemon(Layout(grid.home / "elsewhere"), machine="pool", daemon="schedd")
+
+
+def test_a_daemon_that_does_not_start_is_named_with_its_log(private_grid: StartGrid, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    # A queue that cannot be written: the schedd ends at once, again and again.
+    (home / "testbed" / "pool" / "spool" / "job_queue.log").mkdir(parents=True)
+    with pytest.raises(GocError) as failed:
+        private_grid(home)
+    assert "pool: Scheduler" in str(failed.value)
+    assert str(home / "testbed" / "pool" / "log" / "SchedLog") in str(failed.value)
+    assert "job_queue.log" in str(failed.value)
+    assert processes_of(home) == []
+
+
+def test_a_port_taken_by_another_program_is_named(
+    grid: Grid, private_grid: StartGrid, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path / "home")
+    layout.state.mkdir(parents=True)
+    layout.ports.write_text(grid.layout.ports.read_text())
+    with pytest.raises(Temporary, match=f"port {grid.ports.pool}, .* in use by another program"):
+        private_grid(tmp_path / "home")
+
+
+def test_a_root_without_htcondor_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(GocError, match="lacks condor_master, condor_schedd, slurmctld"):
+        root.require_root(tmp_path)
+
+
+def test_an_interrupted_build_leaves_no_root(
+    testbed_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOC_CACHE", str(tmp_path))
+    left_over = tmp_path / f".{root.root_folder().name}.x1"
+    (left_over / "root" / "usr").mkdir(parents=True)
+    assert not root.is_built()
+    # No network is asked in a test: a builder that finds no archive tool stands for one that is stopped.
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(GocError):
+        root.build_root(lambda what, done, total: None)
+    assert not root.is_built()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{root.root_folder().name}.lock"]
+    assert testbed_root.is_dir()
