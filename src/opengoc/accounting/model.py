@@ -99,8 +99,8 @@ class UsageRecord:
             raise self._broken("identity", (self.instance, self.global_job_id), "must not be empty")
         if not 0 < self.processors <= _INT32_MAX:
             raise self._broken("processors", self.processors, "must be at least 1")
-        self._check_seconds()
         self._check_times()
+        self._check_seconds()
         for name in ("attempt", "sequence", "memory_mib"):
             number = getattr(self, name)
             if number is not None and not 0 <= number <= _INT64_MAX:

@@ -76,7 +76,7 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Pi
     #: Where in the file the banner before began; None while it is not known.
     before = 0 if offset == 0 else None
     while (banner := _next_banner(data, start)) is not None:
-        yield from _between(data, start, banner, before, source)
+        yield from _between(data, start, banner, before, offset, source)
         start, before = banner.end(), offset + banner.start()
     if data[start:].isspace() or start == len(data):
         # Blanks wait for what follows them, but the last ones have nothing to wait for.
@@ -100,7 +100,7 @@ def _next_banner(data: bytes, start: int) -> re.Match[bytes] | None:
 
 
 def _between(
-    data: bytes, start: int, banner: re.Match[bytes], before: int | None, source: Source
+    data: bytes, start: int, banner: re.Match[bytes], before: int | None, offset: int, source: Source
 ) -> Iterator[Piece]:
     """The ad between two banners: one record, or two run together where a writer died."""
     told = _BANNER_FIELDS.match(banner[0])
@@ -109,7 +109,8 @@ def _between(
     elif _EPOCH_BANNER.match(banner[0]):
         begin, fault = start, "is a record of one start (JOB_EPOCH_HISTORY): name the HISTORY file instead"
     else:
-        begin, fault = _separate(data, start, banner.start())
+        last_line = int(told[1]) - offset if told is not None else None
+        begin, fault = _separate(data, start, banner.start(), last_line)
     if begin > start:
         yield Piece(start=start, end=begin, fault="a record cut off in the middle; the next follows at once")
     if fault:
@@ -118,21 +119,45 @@ def _between(
     yield _piece(data, begin, banner.start(), banner.end(), source, told)
 
 
-def _separate(data: bytes, start: int, end: int) -> tuple[int, str]:
+def _separate(data: bytes, start: int, end: int, last_line: int | None) -> tuple[int, str]:
     """Where the last ad between two banners begins, and what is wrong with it.
 
-    An ad writes its attributes once. Where attributes of submission stand twice, an earlier ad was cut off,
-    in the middle of a line that now also holds the first attribute of the next ad.
+    An ad writes its attributes once. Where some stand twice, an earlier ad was cut off, mostly in the
+    middle of a line that now also holds the first attribute of the next ad. ``last_line`` is where the
+    banner says that the last line began before its ad was written: exact after a writer died, meaningless
+    after bytes were taken out or put in.
     """
-    lines = list(_LINE.finditer(data, start, end))
     if data[start:end].lstrip()[:1] == b"[":
         return start, ""
+    lines = list(_LINE.finditer(data, start, end))
     names = [line[1].lower() if line[1] else None for line in lines]
+    at = next((i for i, line in enumerate(lines) if line.start() == last_line), None)
+    if at is not None and _begins_anew(lines, names, at):
+        return _after(lines[at]), ""
     damaged = [line for line, name in zip(lines, names, strict=True) if name is None]
     if not damaged and not any(names.count(name) > 1 for name in _ONCE):
         return start, ""
     if damaged == lines[:1] and len(lines) > 1:
         return lines[1].start(), ""
+    return _by_repetition(lines, names, start, damaged)
+
+
+def _begins_anew(lines: list[re.Match[bytes]], names: list[bytes | None], at: int) -> bool:
+    """Whether an ad of its own follows line ``at``, beside what stands before it.
+
+    The first attribute of that ad may be within the line itself, behind what was cut off.
+    """
+    rest, earlier = set(names[at + 1 :]), set(names[:at])
+    if not {b"clusterid", b"procid"} <= rest:
+        return False
+    within = lines[at][0].lower()
+    return not earlier or not rest.isdisjoint(earlier) or any(name and name in within for name in earlier)
+
+
+def _by_repetition(
+    lines: list[re.Match[bytes]], names: list[bytes | None], start: int, damaged: list[re.Match[bytes]]
+) -> tuple[int, str]:
+    """Where the last ad begins, told by the attributes that stand twice."""
     first = len(names)
     seen: set[bytes | None] = set()
     while first and names[first - 1] not in seen:
@@ -141,13 +166,15 @@ def _separate(data: bytes, start: int, end: int) -> tuple[int, str]:
     earlier = set(names[:first])
     glued = next((i for i in range(first, len(names)) if names[i] in earlier), len(names)) - first
     if not first or glued > 1:
+        # More than one attribute that only one of the two ads has: whose are they?
         return start, _damage(damaged)
-    if glued == 1:
-        # Attributes that only the earlier ad has would look the same: take nothing from the damaged line but
-        # an attribute that follows the damage.
-        whole = _WANTED.glued(lines[first][0])
-        return (lines[first].start() + whole if whole else lines[first].end()), ""
-    return lines[first].start(), ""
+    return (_after(lines[first]) if glued else lines[first].start()), ""
+
+
+def _after(damaged: re.Match[bytes]) -> int:
+    """Where the next ad goes on: at an attribute that matters within the damaged line, else behind it."""
+    whole = _WANTED.glued(damaged[0])
+    return damaged.start() + whole if whole else damaged.end()
 
 
 def _damage(damaged: list[re.Match[bytes]]) -> str:

@@ -2,17 +2,18 @@
 
 As slurmctld 24.11 writes it, one line::
 
-    JobId=7 UserId=grid(1000) GroupId=grid(1000) Name=pilot-3f9c JobState=COMPLETED Partition=grid
-    TimeLimit=60 StartTime=2026-11-22T17:00:00 EndTime=2026-11-22T17:10:00 NodeList=n1 NodeCnt=1 ProcCnt=4
-    WorkDir=/home/grid ReservationName= Tres=cpu=4,mem=2G,node=1,billing=4 Account= QOS= WcKey=
-    Cluster=unknown SubmitTime=2026-11-22T16:59:58 EligibleTime=2026-11-22T16:59:58 DerivedExitCode=0:0
+    JobId=2 UserId=vdt(1000) GroupId=(null)(1000) Name=pilot-0002 JobState=COMPLETED Partition=grid
+    TimeLimit=UNLIMITED StartTime=2026-11-22T17:32:58 EndTime=2026-11-22T17:33:01 NodeList=itb-slurm NodeCnt=1
+    ProcCnt=2 WorkDir=/mnt ReservationName= Tres=cpu=2,mem=128M,node=1,billing=2 Account= QOS= WcKey=
+    Cluster=unknown SubmitTime=2026-11-22T17:32:57 EligibleTime=2026-11-22T17:32:57 DerivedExitCode=0:0
     ExitCode=0:0
 
-What counts: one record an attempt. A job that was requeued has a line for each attempt under one JobId;
-they are told apart by their starts (by submission where there is none, which a requeue moves on). Times are
-local to the controller: ``Source.time_zone`` says which zone; in the hour that clocks repeat in autumn they
-are read as the first of the two, unless the end would then come before the start. CPU and memory used are
-not in this log: None. Source: slurm, jobcomp_filetxt.c.
+What counts: one record an attempt. A job that was requeued has a line for each attempt under one JobId, the
+earlier ones in state PENDING; they are told apart by their starts (by submission where there is none, which
+a requeue moves on). A job cancelled while it waited has no nodes and no processors; the log gives it a start
+all the same. Times are local to the controller: ``Source.time_zone`` says which zone; in the hour that
+clocks repeat in autumn they are read as the first of the two, unless the end would then come before the
+start. CPU and memory used are not in this log: None. Source: slurm, jobcomp_filetxt.c.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ from opengoc.base.errors import InvalidInput
 _LINE = re.compile(
     rb"JobId=(?P<job>\d{1,18}) UserId=(?P<user>[^ ]*)\(\d+\) GroupId=[^ ]* Name=(?P<name>.*) "
     rb"JobState=(?P<state>\S+) Partition=(?P<partition>.*?) TimeLimit=\S* "
-    rb"StartTime=(?P<start>\S+) EndTime=(?P<end>\S+) NodeList=\S* NodeCnt=\d+ "
-    rb"ProcCnt=(?P<processors>\d{1,18})"
+    rb"StartTime=(?P<start>\S+) EndTime=(?P<end>\S+) NodeList=\S* "
+    rb"NodeCnt=(?P<nodes>\d{1,18}) ProcCnt=(?P<processors>\d{1,18})"
     rb"(?: (?P<rest>.*))?",
     re.S,
 )
+_STATES = re.compile(rb" JobState=\S+ Partition=")
 #: Fields after WorkDir, present or not by the release of Slurm. The last one of a name is Slurm's own: a
 #: working folder may hold anything.
 _FIELD = re.compile(rb"(?:^| )(Account|Cluster|SubmitTime|ExitCode)=(\S*)")
+#: Slurm's words for how an attempt ended where they say how the job stands.
+_STATUS = {b"PENDING": "requeued"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -63,11 +67,9 @@ def _piece(data: bytes, start: int, end: int, source: Source) -> Piece:
     found = _LINE.fullmatch(line)
     if found is None:
         return Piece(start=start, end=end, fault=f"is no line of jobcomp/filetxt: {shown(line)}")
-    if line.count(b" JobState=") > 1:
-        # A job's name or folder imitates the fields: which of the two states is true cannot be known.
-        return Piece(
-            start=start, end=end, fault="JobState= stands twice: the job's name or folder imitates it"
-        )
+    if len(_STATES.findall(line)) > 1:
+        # Which of the two states is true cannot be known.
+        return Piece(start=start, end=end, fault="the job's name or folder imitates the fields of this log")
     try:
         return Piece(start=start, end=end, record=_record(found, source))
     except InvalidInput as error:
@@ -80,7 +82,9 @@ def _record(found: re.Match[bytes], source: Source) -> UsageRecord:
     job, name = text(found["job"]), text(found["name"])
     zone = ZoneInfo(source.time_zone)
     submitted = _instant(rest.get(b"SubmitTime", b""), zone, job)
-    started, ended = _instant(found["start"], zone, job), _instant(found["end"], zone, job)
+    ran = int(found["nodes"]) > 0
+    started = _instant(found["start"], zone, job) if ran else None
+    ended = _instant(found["end"], zone, job)
     if ended is None:
         raise InvalidInput(job, text(found["end"]), "EndTime is not known")
     if started is not None and ended < started:
@@ -110,10 +114,9 @@ def _record(found: re.Match[bytes], source: Source) -> UsageRecord:
         wall_seconds=(ended - started).total_seconds() if started else 0.0,
         cpu_user_seconds=None,
         cpu_system_seconds=None,
-        # A job cancelled before it got nodes may be written with none.
-        processors=int(found["processors"]) if started else max(1, int(found["processors"])),
+        processors=int(found["processors"]) if ran else max(1, int(found["processors"])),
         memory_mib=None,
-        status=text(found["state"]).lower(),
+        status=_STATUS.get(found["state"], text(found["state"]).lower()),
         exit_code=exit_code,
         exit_signal=exit_signal,
         policy_digest=None,
