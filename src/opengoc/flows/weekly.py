@@ -94,7 +94,7 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
         for name, spells in ((week, _spells_of(rows, window, registry, as_of)), (before, ()))
     )
     return ReportInputs(
-        vos=_vos(registry, (*now.days, *earlier.days)),
+        vos=report_vos(registry, (*now.days, *earlier.days)),
         usage=now,
         before=earlier,
         monitoring=_monitoring(stores, registry, window, as_of),
@@ -166,7 +166,7 @@ def _coverage(state: SourceState, window: Interval, as_of: datetime) -> Coverage
     read = state.read_through
     if today.overlaps(window) and state.state is State.OK and read is not None and read >= today.start:
         days |= {as_of.date()}
-    elapsed = window.intersection(Interval(window.start, max(as_of, window.start + timedelta(seconds=1))))
+    elapsed = _elapsed(window, as_of)
     return Coverage(
         source=state.source, kind=state.kind, days=days, reason=state.lacking(elapsed) if elapsed else ""
     )
@@ -180,7 +180,8 @@ def _vo_name(registry: Registry, name: str) -> str:
     return vo.name if vo is not None else name
 
 
-def _vos(registry: Registry, days: Iterable[DayUsage]) -> tuple[str, ...]:
+def report_vos(registry: Registry, days: Iterable[DayUsage] = ()) -> tuple[str, ...]:
+    """The VOs of a report: those registered and in use, and those that used the grid all the same."""
     registered = {vo.name for vo in registry.vos.values() if vo.active and not vo.disabled}
     return tuple(sorted(registered | {row.vo for row in days}, key=str.casefold))
 

@@ -53,6 +53,8 @@ SPELL_WORDS = {
 
 _SHORT_UNITS = {"percent": " %", "hours": "", "core hours": "", "jobs": "", "pilots": "", "bytes": " bytes"}
 _RATIOS = ("percent",)
+#: Causes of one correction that are written out; all of them are in the JSON.
+_CAUSES_SHOWN = 4
 
 
 def figure_title(name: str) -> str:
@@ -142,7 +144,7 @@ def corrections_section(corrections: tuple[Correction, ...]) -> Section:
             ),
             item.old if item.old is not None else "not reported",
             item.new if item.new is not None else "no longer reported",
-            "; ".join(_cause_text(cause) for cause in item.causes) or "no fact on record names the cause",
+            causes_text(item.causes),
         )
         for item in corrections
     )
@@ -153,6 +155,14 @@ def corrections_section(corrections: tuple[Correction, ...]) -> Section:
         title="Corrections",
         blocks=(table,) if rows else (Items(title="", lines=(), empty=empty),),
     )
+
+
+def causes_text(causes: tuple[Cause, ...]) -> str:
+    """The causes of a correction in one line, the first few of many."""
+    shown = [_cause_text(cause) for cause in causes[:_CAUSES_SHOWN]]
+    if len(causes) > _CAUSES_SHOWN:
+        shown.append(f"and {len(causes) - _CAUSES_SHOWN} more")
+    return "; ".join(shown) or "no fact on record names the cause"
 
 
 def _cause_text(cause: Cause) -> str:

@@ -1,4 +1,4 @@
-"""The pilot factory: which configurations ran, what entries did, what held them back, what the guard found."""
+"""The pilot factory: which configurations ran, what entries did and what held them back, guard findings."""
 
 from __future__ import annotations
 
