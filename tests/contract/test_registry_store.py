@@ -173,14 +173,45 @@ def test_what_vanishes_is_retracted_with_a_reason_and_stays_in_the_past(
     assert (last.value, last.who, last.why) == (None, "test", "vanished from the tree")
 
 
-def test_what_comes_back_has_the_id_it_had(database: Database, tree: Path) -> None:
+@pytest.mark.parametrize("number", ["    ID: 1211\n", ""])
+def test_what_comes_back_has_the_id_it_had(database: Database, tree: Path, number: str) -> None:
+    edit(tree, f"{SLURM}/ITB-SLURM.yaml", "    ID: 1211\n", number)
     take(database, tree)
+    given_id = load(database).resource("ITB-SLURM-CE").id
     hidden = tree.parent / "hidden"
     (tree / SLURM).rename(hidden)
     take(database, tree)
     hidden.rename(tree / SLURM)
     take(database, tree)
-    assert load(database).resource("ITB-SLURM-CE").id == "1211"
+    assert load(database).resource("ITB-SLURM-CE").id == given_id
+
+
+def test_a_newcomer_does_not_get_the_id_of_what_was_renamed(database: Database, tree: Path) -> None:
+    group = f"{SLURM}/ITB-SLURM.yaml"
+    edit(tree, group, "    ID: 1211\n", "")
+    take(database, tree)
+    old = load(database).resource("ITB-SLURM-CE").id
+    (tree / DOWNTIMES).unlink()
+    edit(tree, group, "    Active: true\n", "    Active: true\n    ID: 77\n")
+    take(database, tree)
+    edit(tree, group, "  ITB-SLURM-CE:", "  Renamed-CE:")
+    edit(tree, f"{FACILITY}/ITB-POOL/ITB-POOL.yaml", "  vo-pool:\n    ID: 1011\n", "  ITB-SLURM-CE:\n")
+    take(database, tree)
+    registry = load(database)
+    assert registry.resource("Renamed-CE").id == old
+    assert registry.resource("ITB-SLURM-CE").id != old
+
+
+def test_another_resource_of_the_same_name_does_not_inherit_downtimes_in_an_export(
+    database: Database, tree: Path
+) -> None:
+    take(database, tree)
+    (tree / DOWNTIMES).unlink()
+    edit(tree, f"{SLURM}/ITB-SLURM.yaml", "  ITB-SLURM-CE:\n    ID: 1211\n", "  Other-CE:\n    ID: 5\n")
+    take(database, tree, now=AFTER)
+    edit(tree, f"{SLURM}/ITB-SLURM.yaml", "  Other-CE:\n    ID: 5\n", "  ITB-SLURM-CE:\n    ID: 6\n")
+    take(database, tree, now=AFTER)
+    assert DOWNTIMES not in tree_files(load(database))
 
 
 @pytest.mark.parametrize(

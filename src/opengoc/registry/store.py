@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from opengoc.base.errors import InvalidInput, Permanent
-from opengoc.base.ids import new_id
+from opengoc.base.ids import digest, new_id
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Downtime, DowntimeClass, DowntimeState, Severity
@@ -255,17 +255,20 @@ class _Import:
 def _new_ids(
     kind: str, new: Iterable[Entry], entries: Iterable[Entry], *, taken: Mapping[str, Fact]
 ) -> dict[str, str]:
-    """Ids of new entries by name: the tree's own number where it is alone, else random."""
+    """Ids of new entries by name: the tree's own number where it is alone, else made from the name.
+
+    So what vanished and comes back has the id it had; the id of what was merely renamed is not given again.
+    """
     uses = Counter(numbered(entry) for entry in entries)
     ids = {}
     for entry in new:
         name, number = name_of(entry.value), numbered(entry)
         if kind in ("contact", "downtime"):
             ids[name] = name
-        elif number is not None and uses[number] == 1 and str(number) not in taken:
-            ids[name] = str(number)
-        else:
-            ids[name] = new_id(kind)
+            continue
+        alone = number is not None and uses[number] == 1
+        wanted = str(number) if alone else f"{kind}-{digest(name)[:12]}"
+        ids[name] = new_id(kind) if wanted in taken else wanted
     return ids
 
 

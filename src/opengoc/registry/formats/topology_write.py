@@ -76,9 +76,11 @@ def _topology(registry: Registry) -> dict[str, Any]:
     for resource in registry.resources.values():
         resources[resource.group][resource.name] = _resource(resource)
     for downtime in registry.downtimes.values():
-        # An ended downtime outlives its resource here, where a tree has no place for it.
-        if not downtime.cancelled and downtime.resource in registry.resources:
-            downtimes[registry.resource(downtime.resource).group].append(_downtime(downtime))
+        # An ended downtime outlives its resource here, where a tree has no place for it; another resource
+        # that took the name has no part in it.
+        owner = registry.resources.get(downtime.resource)
+        if not downtime.cancelled and owner is not None and owner.id == downtime.resource_id:
+            downtimes[owner.group].append(_downtime(downtime))
     for facility in registry.facilities.values():
         content = _said(ID=facility.number, InstitutionID=facility.institution)
         files[f"topology/{facility.name}/FACILITY.yaml"] = content
