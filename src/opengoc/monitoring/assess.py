@@ -117,7 +117,8 @@ def assess(
     nodes: dict[str, Node] = {}
     if start < end:
         first, last = needed(profile.standing, start, end)
-        read = store.samples(lake, Interval(_moment(first), _moment(last)), as_of=as_of)
+        needed_of = Interval(_moment(first), _moment(last))
+        read = store.samples(lake, needed_of, as_of=as_of, table_version=version)
         endpoints = endpoints_of(registry, read, expected)
         nodes = sites(endpoints, registry.downtimes.values(), profile, start=start, end=end)
     return Assessment(

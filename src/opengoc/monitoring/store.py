@@ -122,7 +122,7 @@ def results(lake: Lake, window: Interval, *, as_of: datetime | None = None) -> l
 
 
 def samples(
-    lake: Lake, window: Interval, *, as_of: datetime | None = None
+    lake: Lake, window: Interval, *, as_of: datetime | None = None, table_version: int | None = None
 ) -> dict[Target, dict[str, list[Sample]]]:
     """The same results as plain (second, status) by target and metric: what timelines are made of."""
     where, params = _within(window, as_of)
@@ -132,6 +132,7 @@ def samples(
         f" FROM {TABLE} WHERE {where} GROUP BY ALL",
         params,
         tables=[TABLE],
+        as_of_version=table_version,
     )
     named = {status.value: status for status in Status}
     by_target: defaultdict[Target, dict[str, list[Sample]]] = defaultdict(dict)
