@@ -224,6 +224,19 @@ def test_a_closed_moment_never_moves_back(database: Database) -> None:
     assert known_from > moments[-1]
 
 
+def test_a_clock_set_back_cannot_reopen_a_closed_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as conn:
+        moment = facts.known_now(conn)
+    monkeypatch.setattr(facts, "utc_now", lambda: utc_now() - HOUR)
+    with database.begin() as conn:
+        assert state(conn).known_from > moment
+        assert facts.known_now(conn) >= moment
+    with database.read() as conn:
+        assert facts.standing(conn, "vo", known_at=moment) == []
+
+
 # -- one writer wins ---------------------------------------------------------------------------------------
 
 
