@@ -11,7 +11,7 @@ STAMP := .venv/.ready
 
 # Debian packages by name: what the command needs, and what the tests need on top.
 RUN_PACKAGES := ca-certificates debian-archive-keyring mmdebstrap bubblewrap uidmap python3-venv
-TEST_PACKAGES := postgresql chromium
+TEST_PACKAGES := postgresql chromium chromium-driver
 
 .PHONY: help setup system-run system-test demo test lint unit bench wheel clean
 

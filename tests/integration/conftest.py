@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from testbed_grid import Grid
+from tests.integration.testbed_grid import Grid
 
 from opengoc.testbed import lifecycle, root
 from opengoc.testbed.layout import Layout

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pilot_pool import PilotPool, Worker, new_worker, running_pool, wait_for
+from tests.integration.pilot_pool import PilotPool, Worker, new_worker, running_pool, wait_for
 
 from opengoc.condor.classads import parse, render
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from testbed_grid import Grid, wait_for
+from tests.integration.testbed_grid import Grid, wait_for
 
 from opengoc.base.errors import Permanent
 from opengoc.settings import load_settings
@@ -54,6 +54,12 @@ def blocks(history: Path) -> list[dict[str, str]]:
     ]
 
 
+def at_site(grid: Grid, pilot_id: str) -> dict[str, str] | None:
+    """The record of one pilot in the HTCondor site's history, once it is there."""
+    records = blocks(grid.layout.history_of_site)
+    return next((ad for ad in records if ad.get("GOC_PilotId") == f'"{pilot_id}"'), None)
+
+
 def test_it_is_up_within_a_minute_and_small(grid: Grid) -> None:
     assert grid.up.seconds < 60
     status = grid.status()
@@ -93,8 +99,7 @@ def test_a_grid_job_runs_at_the_site_and_its_output_comes_back(grid: Grid, site:
     # A pilot that inherited the factory's configuration would join the wrong pool.
     assert "CONDOR_CONFIG=" not in said
     if site == "ITB-CONDOR":
-        record = blocks(grid.layout.history_of_site)[-1]
-        assert record["GOC_PilotId"] == '"hello-condor"'
+        record = wait_for(lambda: at_site(grid, "hello-condor"), "the site's schedd lets the job go")
         assert record["RequestCpus"] == "2"
     else:
         done = grid.layout.completions_of_slurm.read_text()
@@ -138,8 +143,7 @@ def test_a_pilot_joins_the_pool_from_a_site_and_its_payload_is_accounted(grid: G
     wait_for(lambda: "Job terminated" in log.read_text(), f"the pilot at {site} ends", seconds=90)
     if site == "ITB-CONDOR":
         # The pilot's own record covers what ran inside it.
-        pilot = blocks(grid.layout.history_of_site)[-1]
-        assert pilot["GOC_PilotId"] == '"least-pilot"'
+        pilot = wait_for(lambda: at_site(grid, "least-pilot"), "the site's schedd lets the pilot go")
         assert float(pilot["RemoteUserCpu"]) + float(pilot["RemoteSysCpu"]) >= 4
 
 

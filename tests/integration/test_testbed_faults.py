@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from testbed_grid import Grid, wait_for
+from tests.integration.testbed_grid import Grid, wait_for
 
 from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.testbed import faults, lifecycle, root

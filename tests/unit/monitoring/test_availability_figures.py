@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from small_registry import registry
+from tests.unit.monitoring.small_registry import registry
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState

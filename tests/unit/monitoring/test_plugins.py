@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_registry import RESOURCES, registry, resource
+from tests.unit.monitoring.small_registry import RESOURCES, registry, resource
 
 from opengoc.base.errors import InvalidInput
 from opengoc.monitoring.commands import command_checks

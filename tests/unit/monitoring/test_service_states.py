@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from small_registry import registry
+from tests.unit.monitoring.small_registry import registry
 
 from opengoc.base.interval import Interval
 from opengoc.monitoring.model import CurrentStatus, RunOutcome, Status, Target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from example_week import AS_OF, BEFORE, MONDAY, WEEK, week_rows, week_usage
+from tests.unit.reports.example_week import AS_OF, BEFORE, MONDAY, WEEK, week_rows, week_usage
 
 from opengoc.base.figure import Figure
 from opengoc.base.interval import Interval, week

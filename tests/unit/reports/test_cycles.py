@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from example_week import MONDAY
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.reports.example_week import MONDAY
 
 from opengoc.base.interval import Interval
 from opengoc.reports.cycles import CycleRow, factory_week, pilot_spells

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from example_week import AS_OF, WEEK, week_rows, week_usage
+from tests.unit.reports.example_week import AS_OF, WEEK, week_rows, week_usage
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure

@@ -6,10 +6,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from example_week import AS_OF, WEEK
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.unit.reports.example_week import AS_OF, WEEK
 
 from opengoc.reports.inputs import ReportInputs
 from opengoc.reports.model import Note

@@ -7,9 +7,9 @@ from itertools import pairwise
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
-from example_week import AS_OF, MONDAY
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.reports.example_week import AS_OF, MONDAY
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_day, week_usage
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.reports.example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_day, week_usage
 
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval

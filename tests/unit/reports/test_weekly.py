@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from example_week import AS_OF, MONDAY, WEEK, usage_day, week_usage
+from tests.unit.reports.example_week import AS_OF, MONDAY, WEEK, usage_day, week_usage
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState
