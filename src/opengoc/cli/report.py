@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,20 +10,16 @@ import typer
 from rich.markup import escape
 
 from opengoc.app import House
-from opengoc.base.errors import InvalidInput, Permanent
+from opengoc.base.errors import Permanent
 from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
-from opengoc.base.interval import week as week_interval
-from opengoc.base.interval import week_name
-from opengoc.cli.accounting import sources_of
+from opengoc.cli import report_mail
 from opengoc.cli.output import AsOf, Json, emit, err, house_of, out, table
-from opengoc.cli.probe import checks_of, grid_of
+from opengoc.cli.report_mail import Revision, Week, alarms_of, named_week, no_revision, tell_alarms
 from opengoc.flows import mail as mailing
 from opengoc.flows import publication
-from opengoc.flows.mail import Delivery, DeliveryState, MailServer
-from opengoc.flows.probing import expected_of
-from opengoc.flows.weekly import Stores, report_vos
-from opengoc.monitoring.profile import profile
+from opengoc.flows.mail import DeliveryState
+from opengoc.flows.weekly import report_vos
 from opengoc.reports import notes as noting
 from opengoc.reports import published
 from opengoc.reports.model import Correction, Note, Report, dimensions_text
@@ -33,11 +28,13 @@ from opengoc.reports.render import html, markdown, text, twiki
 from opengoc.reports.render import json as json_format
 from opengoc.reports.weekly import section_names
 from opengoc.reports.wording import causes_text, figure_text, figure_title
-from opengoc.settings import MailSettings
 
 app = typer.Typer(no_args_is_help=True, help="The weekly production report.")
 note_app = typer.Typer(no_args_is_help=True, help="Hand-written notes of a report.")
 app.add_typer(note_app, name="note")
+app.command()(report_mail.mail)
+app.command()(report_mail.deliver)
+app.command()(report_mail.deliveries)
 
 
 class Format(StrEnum):
@@ -58,14 +55,6 @@ _RENDER = {
     Format.JSON: json_format.render,
 }
 
-Week = Annotated[
-    str | None,
-    typer.Option("--week", help="ISO week such as 2026-W47. Default: this one.", show_default=False),
-]
-Revision = Annotated[
-    int | None, typer.Option("--revision", min=1, help="A published revision. Default: the latest.")
-]
-
 
 @app.callback()
 def _noun() -> None:
@@ -84,13 +73,13 @@ def weekly(
 ) -> None:
     """Write a week's report: the published revision while the facts bear it out, else the draft."""
     house, now = house_of(ctx), utc_now()
-    name = _week(week, now)
+    name = named_week(week, now)
     if revision is not None:
         if as_of is not None:
             raise typer.BadParameter("--revision and --as-of exclude each other")
         report = _published(house, name, revision).report
     else:
-        report = publication.standing_or_draft(stores_of(house), name, as_of=as_of or now, now=now)
+        report = publication.standing_or_draft(house.report_stores(), name, as_of=as_of or now, now=now)
     page = _RENDER[Format.JSON if as_json else form](report)
     if output is None or str(output) == "-":
         out.file.write(page)
@@ -111,7 +100,7 @@ def publish(
 ) -> None:
     """Publish a week as known now; a new revision only where it says something new."""
     house = house_of(ctx)
-    made = publication.publish(stores_of(house), _week(week, utc_now()), who=house.who, why=why)
+    made = publication.publish(house.report_stores(), named_week(week, utc_now()), who=house.who, why=why)
     report = made.report
 
     def said() -> str:
@@ -140,7 +129,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         mails = [d for d in items if (d.week, d.revision) == (each.report.week, each.report.revision)]
         mailed = {state.value: sum(d.state is state for d in mails) for state in DeliveryState}
         rows.append(_publication_json(each) | {"mail": {state: n for state, n in mailed.items() if n}})
-    alarms = mailing.alarms(items, utc_now())
+    alarms = alarms_of(house, utc_now())
 
     def shown() -> object:
         return table(
@@ -159,14 +148,14 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         )
 
     emit({"reports": rows, "alarms": alarms}, as_json=as_json, text=shown)
-    _tell_alarms(alarms)
+    tell_alarms(alarms)
 
 
 @app.command()
 def outdated(ctx: typer.Context, as_json: Json = False) -> None:
     """Published figures that the facts no longer bear out; exit code 1 where there is one."""
     house = house_of(ctx)
-    found = publication.outdated(stores_of(house), now=utc_now())
+    found = publication.outdated(house.report_stores(), now=utc_now())
 
     def shown() -> object:
         return table(
@@ -189,72 +178,6 @@ def outdated(ctx: typer.Context, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def mail(
-    ctx: typer.Context,
-    week: Week = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--to", help="Recipient; repeat for several. Default: those of goc.toml.", show_default=False
-        ),
-    ] = None,
-    revision: Revision = None,
-    queue: Annotated[bool, typer.Option("--queue", help="Queue only; `goc report deliver` sends.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Mail a published revision, once to each recipient; a week without any is published first.
-
-    Exit code 4 when a mail will be tried again, 1 when one failed for good.
-    """
-    house = house_of(ctx)
-    settings = _mail_settings(house)
-    recipients = to or settings.recipients
-    if not recipients:
-        raise InvalidInput("--to", "", "must name a recipient: goc.toml has no mail.recipients")
-    name = _week(week, utc_now())
-    with house.database.read() as conn:
-        chosen = published.published(conn, name, revision)
-    if chosen is None and revision is None:
-        chosen = publication.publish(stores_of(house), name, who=house.who, why="published to be mailed")
-    if chosen is None:
-        raise _no_revision(name, revision)
-    with house.database.begin() as conn:
-        items = mailing.owe_report(conn, chosen, sender=settings.sender, recipients=recipients)
-    if not queue:
-        mailing.deliver(house.database, MailServer.parse(settings.smtp))
-        wanted = {item.recipient for item in items}
-        with house.database.read() as conn:
-            items = tuple(
-                item
-                for item in mailing.deliveries(conn)
-                if (item.week, item.revision) == (name, chosen.report.revision) and item.recipient in wanted
-            )
-    _show_deliveries(items, as_json=as_json)
-    _end_by(items)
-
-
-@app.command()
-def deliver(ctx: typer.Context, as_json: Json = False) -> None:
-    """Try every mail that is due, once; exit codes as of `mail`."""
-    house = house_of(ctx)
-    tried = mailing.deliver(house.database, MailServer.parse(_mail_settings(house).smtp))
-    _show_deliveries(tried, as_json=as_json, empty="No mail is due.")
-    _end_by(tried)
-
-
-@app.command()
-def deliveries(ctx: typer.Context, week: Week = None, as_json: Json = False) -> None:
-    """How far every mail came; exit code 1 when one needs somebody's attention."""
-    house = house_of(ctx)
-    with house.database.read() as conn:
-        items = tuple(item for item in mailing.deliveries(conn) if week in (None, item.week))
-    alarms = mailing.alarms(items, utc_now())
-    _show_deliveries(items, as_json=as_json, alarms=alarms)
-    if alarms:
-        raise typer.Exit(1)
-
-
 @note_app.command("add")
 def add_note(
     ctx: typer.Context,
@@ -265,7 +188,7 @@ def add_note(
 ) -> None:
     """Write a note into a section of a week's report."""
     house = house_of(ctx)
-    name = _week(week, utc_now())
+    name = named_week(week, utc_now())
     known = section_names(report_vos(house.registry()))
     with house.database.begin() as conn:
         note = noting.add_note(conn, week=name, section=section, text=words, who=house.who, sections=known)
@@ -280,7 +203,7 @@ def add_note(
 def list_notes(ctx: typer.Context, week: Week = None, as_of: AsOf = None, as_json: Json = False) -> None:
     """The notes of a week."""
     house = house_of(ctx)
-    name = _week(week, utc_now())
+    name = named_week(week, utc_now())
     with house.database.read() as conn:
         found = noting.notes_of(conn, name, known_at=as_of)
 
@@ -308,102 +231,12 @@ def withdraw_note(
     emit({"id": note, "withdrawn": True}, as_json=as_json, text=lambda: f"{note} withdrawn")
 
 
-def stores_of(house: House) -> Stores:
-    """What the report is made from, in this installation."""
-    with checks_of(house) as (registry, checks):
-        expected = expected_of(checks)
-        intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
-        entries = grid_of(house, registry).entries
-    return Stores(
-        database=house.database,
-        lake=house.lake,
-        accounting=sources_of(house),
-        expected=expected,
-        intervals=intervals,
-        profile=profile(house.settings.probes.profile),
-        entry_sites={entry.name: entry.site for entry in entries},
-    )
-
-
-def _week(week: str | None, now: datetime) -> str:
-    name = week or week_name(now)
-    week_interval(name)
-    return name
-
-
 def _published(house: House, week: str, revision: int | None) -> Publication:
     with house.database.read() as conn:
         found = published.published(conn, week, revision)
     if found is None:
-        raise _no_revision(week, revision)
+        raise no_revision(week, revision)
     return found
-
-
-def _no_revision(week: str, revision: int | None) -> InvalidInput:
-    return InvalidInput("--revision", revision, f"is no published revision of {week}: see `goc report list`")
-
-
-def _mail_settings(house: House) -> MailSettings:
-    if house.settings.mail is None:
-        raise InvalidInput(
-            str(house.home / "goc.toml"), "mail", 'has no [mail] table: add smtp = "host:25" and sender = "…"'
-        )
-    return house.settings.mail
-
-
-def _show_deliveries(
-    items: tuple[Delivery, ...],
-    *,
-    as_json: bool,
-    alarms: tuple[str, ...] = (),
-    empty: str = "No report was ever mailed.",
-) -> None:
-    def shown() -> object:
-        return table(
-            ["Week", "Rev.#", "To", "State", "Tries#", "Next try / sent", "Why"],
-            [
-                [
-                    item.week,
-                    item.revision,
-                    escape(item.recipient),
-                    item.state.value,
-                    item.attempts,
-                    f"{moment:%Y-%m-%d %H:%M}" if (moment := item.next_try or item.sent_at) else None,
-                    escape(item.error),
-                ]
-                for item in items
-            ],
-            empty=empty,
-        )
-
-    rows = [
-        {
-            "week": item.week,
-            "revision": item.revision,
-            "recipient": item.recipient,
-            "state": item.state.value,
-            "attempts": item.attempts,
-            "error": item.error,
-            "next_try": item.next_try,
-            "sent_at": item.sent_at,
-        }
-        for item in items
-    ]
-    emit({"deliveries": rows, "alarms": alarms}, as_json=as_json, text=shown)
-    _tell_alarms(alarms)
-
-
-def _tell_alarms(alarms: tuple[str, ...]) -> None:
-    for alarm in alarms:
-        err.print(f"alarm: {alarm}", style="bold red", soft_wrap=True, markup=False, highlight=False)
-
-
-def _end_by(items: tuple[Delivery, ...]) -> None:
-    states = {item.state for item in items}
-    if DeliveryState.FAILED in states:
-        raise typer.Exit(1)
-    if DeliveryState.DELAYED in states:
-        raise typer.Exit(4)
 
 
 def _publication_json(made: Publication) -> dict[str, Any]:

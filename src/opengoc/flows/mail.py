@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from opengoc.base.errors import Conflict, InvalidInput, Permanent, Temporary
 from opengoc.base.ids import digest
 from opengoc.base.instant import utc_now
+from opengoc.base.interval import week, week_name
 from opengoc.reports.published import Publication
 from opengoc.reports.render import html, text
 from opengoc.reports.wording import report_title
@@ -40,6 +41,9 @@ _LONGEST_RETRY = timedelta(hours=4)
 _MOST_ATTEMPTS = 37
 #: A mail due for longer than this without any attempt: nothing is sending.
 _NOBODY_SENDS = timedelta(minutes=30)
+
+#: A week's report is expected this long after the week ended.
+_TIME_TO_PUBLISH = timedelta(days=1)
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]\\]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -79,6 +83,8 @@ class DeliveryState(StrEnum):
 class Delivery:
     """One revision on its way to one recipient."""
 
+    #: Key of the effect in the ledger.
+    key: str
     week: str
     revision: int
     recipient: str
@@ -103,6 +109,7 @@ def owe_report(
     for where, address in (("sender", sender), *(("recipient", address) for address in wanted)):
         if not _ADDRESS.fullmatch(address) or not address.isascii():
             raise InvalidInput(where, address, "must be a plain address such as production@grid.example.org")
+    keys = set()
     subject = f"{report_title(report)}, revision {report.revision}"
     for recipient in wanted:
         payload = {
@@ -116,11 +123,8 @@ def owe_report(
         }
         key = f"{report.week}/{report.revision}/{publication.document_hash[:16]}/{recipient}"
         ledger.owe(conn, kind=KIND, key=key, payload=payload)
-    return tuple(
-        item
-        for item in deliveries(conn)
-        if (item.week, item.revision) == (report.week, report.revision) and item.recipient in wanted
-    )
+        keys.add(key)
+    return tuple(item for item in deliveries(conn) if item.key in keys)
 
 
 def deliver(
@@ -160,6 +164,31 @@ def alarms(items: Iterable[Delivery], now: datetime) -> tuple[str, ...]:
             found.append(f"{what} is delayed after {item.attempts} attempts: {item.error}")
         elif item.state is DeliveryState.QUEUED and item.next_try and now - item.next_try > _NOBODY_SENDS:
             found.append(f"{what} waits and nothing sends it: run `goc report deliver`, or `goc serve`")
+    return tuple(found)
+
+
+def unsent(
+    publications: Iterable[Publication], items: Iterable[Delivery], recipients: Iterable[str], now: datetime
+) -> tuple[str, ...]:
+    """Reports that people wait for and do not get.
+
+    Either the latest revision was never mailed to one of ``recipients``, or the week that ended last has no
+    revision at all though weeks before it have.
+    """
+    weeks = sorted(publications, key=lambda p: p.report.interval.start)
+    wanted = tuple(recipients)
+    if not weeks or not wanted:
+        return ()
+    last = weeks[-1].report
+    owed = {(item.week, item.revision, item.recipient) for item in items}
+    found = [
+        f"report {last.week} revision {last.revision} was never mailed to {recipient}"
+        for recipient in wanted
+        if (last.week, last.revision, recipient) not in owed
+    ]
+    ended = week_name(now - timedelta(days=7) - _TIME_TO_PUBLISH)
+    if week(last.week).start < week(ended).start:
+        found.append(f"the report of {ended} is not published")
     return tuple(found)
 
 
@@ -243,6 +272,7 @@ def _delivery(effect: Effect) -> Delivery:
     states = {EffectState.SETTLED: DeliveryState.SENT, EffectState.ABANDONED: DeliveryState.FAILED}
     state = states.get(effect.state, waiting)
     return Delivery(
+        key=effect.key,
         week=effect.payload["week"],
         revision=effect.payload["revision"],
         recipient=effect.payload["recipient"],

@@ -11,7 +11,6 @@ import math
 from datetime import datetime
 
 from opengoc.base.figure import Figure, FigureState
-from opengoc.base.instant import format_instant
 from opengoc.base.interval import Interval
 from opengoc.reports.model import (
     Cause,
@@ -125,7 +124,7 @@ def report_title(report: Report) -> str:
 def report_standing(report: Report) -> str:
     """Which days, which revision, known when; and that the week is not over, when it is not."""
     revision = f"revision {report.revision}" if report.revision else "draft"
-    words = f"{interval_text(report.interval)}; {revision}, as known at {format_instant(report.as_of)}."
+    words = f"{interval_text(report.interval)}; {revision}, as known at {report.as_of:%Y-%m-%d %H:%M:%S} UTC."
     return words if report.week_is_over else f"{words} The week is not over: figures are to date."
 
 
