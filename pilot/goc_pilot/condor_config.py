@@ -38,7 +38,9 @@ DAEMON_LIST = MASTER, STARTD
 # A folder of programs that is updated under a running pilot must not restart it.
 MASTER_NEW_BINARY_RESTART = NEVER
 USE_SHARED_PORT = False
-USE_PROCD = False
+# Without condor_procd the starter of HTCondor 23 crashes on a job that ends within its first second, and the
+# CPU time of short jobs is lost. It needs no privilege.
+USE_PROCD = True
 BASE_CGROUP =
 BIND_ALL_INTERFACES = False
 CGROUP_MEMORY_LIMIT_POLICY = none
@@ -110,9 +112,13 @@ def times_of(config: Config, begun: float) -> Times:
 
 
 def render_condor_config(
-    config: Config, layout: Layout, times: Times, binaries: Binaries, pilot_file: str
+    config: Config, layout: Layout, times: Times, binaries: Binaries, pilot_file: str, snapshot_seconds: int
 ) -> str:
-    """The text of CONDOR_CONFIG. ``pilot_file`` is the digest of the pilot's own file."""
+    """The text of CONDOR_CONFIG.
+
+    ``pilot_file`` is the digest of the pilot's own file; ``snapshot_seconds`` how often the processes of jobs
+    are looked at for their CPU time.
+    """
     attributes = slot_attributes(config, times, pilot_file)
     lines = ["# Written by the pilot {}; read by its own HTCondor alone.".format(config.pilot_id)]
     # The factory's attributes come first: whatever they are called, the settings below stand over them.
@@ -121,6 +127,8 @@ def render_condor_config(
     lines += _places(config, layout, binaries)
     lines += [_SECURITY.strip(), _DAEMONS.strip(), _POLICY.strip()]
     lines += _slot(config, times)
+    lines.append("PID_SNAPSHOT_INTERVAL = {}".format(snapshot_seconds))
+    lines.append("PROCD_MAX_SNAPSHOT_INTERVAL = {}".format(snapshot_seconds))
     lines.append("STARTD_ATTRS = {}".format(", ".join(list(config.attributes) + list(attributes))))
     lines += ["{} = {}".format(name, plain(value)) for name, value in config.condor_settings.items()]
     return "\n".join(lines) + "\n"

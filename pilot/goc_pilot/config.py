@@ -61,6 +61,8 @@ class Config(NamedTuple):
     vacate_seconds: int
     failure_pause_seconds: int
     report_seconds: int
+    #: How often CPU times are taken from /proc; None: as the number of processes on the node allows.
+    snapshot_seconds: Optional[int]
     #: Job attribute that says how long the job runs, in seconds.
     job_wall_seconds_attribute: str
     work_directory: str
@@ -105,6 +107,7 @@ KEYS = {
     "vacate_seconds": Key("seconds", 10),
     "failure_pause_seconds": Key("seconds", 60, overridable=True),
     "report_seconds": Key("count", 60),
+    "snapshot_seconds": Key("count", None),
     "job_wall_seconds_attribute": Key("attribute", "AllowedExecuteDuration"),
     "work_directory": Key("path", "", overridable=True),
     "condor_location": Key("path", "", overridable=True),

@@ -20,8 +20,8 @@ from goc_pilot.condor_config import Layout, Times, render_condor_config, times_o
 from goc_pilot.condor_logs import log_tails, read_jobs
 from goc_pilot.config import Config, ConfigError, read_config
 from goc_pilot.ends import Ending
-from goc_pilot.node import Binaries, Node, find_condor
-from goc_pilot.processes import end_all, usage
+from goc_pilot.node import Binaries, Node, affordable_snapshot_seconds, find_condor, visible_processes
+from goc_pilot.processes import become_subreaper, end_all, usage
 from goc_pilot.report import Record, framed, report, write_report
 from goc_pilot.supervision import Limits, Seen, Shutdown, next_shutdown
 from goc_pilot.validations import Row, run_validations
@@ -65,6 +65,8 @@ class Pilot:
         """Live, and return the exit code. What ends a step unforeseen ends the pilot as ``pilot-error``."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        # Whether or not its validation is asked for: the end relies on it.
+        become_subreaper()
         ending = Ending("pilot-error", "the pilot broke off; see its standard error")
         try:
             ending = self._live()
@@ -117,7 +119,10 @@ class Pilot:
         make_folders(layout, os.path.abspath(config.token_file))
         self.binaries = find_condor(self._condor_location(), os.environ.get("PATH", ""))
         if self.binaries is not None:
-            text = render_condor_config(config, layout, self._times(), self.binaries, self.record.pilot_file)
+            snapshot_seconds = config.snapshot_seconds or affordable_snapshot_seconds(visible_processes())
+            text = render_condor_config(
+                config, layout, self._times(), self.binaries, self.record.pilot_file, snapshot_seconds
+            )
             with open(layout.condor_config, "w", encoding="utf-8") as target:
                 target.write(text)
         return None

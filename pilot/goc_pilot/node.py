@@ -5,6 +5,8 @@ import shutil
 from typing import Mapping, NamedTuple, Optional, Tuple
 
 _KIB_PER_MIB = 1024
+_PROCESSES_PER_SNAPSHOT_SECOND = 500
+_RAREST_SNAPSHOT_SECONDS = 60
 _BYTES_PER_MIB = 1024 * 1024
 # A cgroup without a limit says "max" (version 2) or a number near 2^63 (version 1).
 _UNLIMITED_BYTES = 1 << 60
@@ -62,6 +64,20 @@ def find_condor(location: str, search_path: str) -> Optional[Binaries]:
     libexec = packaged if os.path.isdir(packaged) else os.path.join(release, "libexec")
     ping = shutil.which("condor_ping", path=os.pathsep.join([os.path.join(release, "bin"), sbin]))
     return Binaries(master=master, release=release, sbin=sbin, libexec=libexec, ping=ping or "")
+
+
+def affordable_snapshot_seconds(processes: int) -> int:
+    """How often /proc may be read on a node with so many processes visible.
+
+    What a process used after the last reading is lost to accounting, so often is good; but each pilot of a
+    node reads all of /proc: with thousands of processes and every second that costs a core.
+    """
+    return max(1, min(_RAREST_SNAPSHOT_SECONDS, processes // _PROCESSES_PER_SNAPSHOT_SECOND))
+
+
+def visible_processes() -> int:
+    """How many processes this one can see."""
+    return sum(name.isdigit() for name in os.listdir("/proc"))
 
 
 def split_address(collector: str) -> Tuple[str, int]:
