@@ -142,6 +142,13 @@ def test_ids_survive_renames(database: Database, tree: Path) -> None:
     result = take(database, tree)
     assert sum(result.added.values()) == 0
     assert sum(result.retracted.values()) == 0
+    # Who refers by id does not change: neither the downtime, nor what stands below a renamed folder.
+    assert {kind: count for kind, count in result.changed.items() if count} == {
+        "facility": 1,
+        "site": 1,
+        "group": 1,
+        "resource": 1,
+    }
     after = load(database)
     assert after.resource("Renamed-CE").id == before.resource("ITB-SLURM-CE").id
     assert after.site("Renamed site").id == before.site("ITB-SLURM").id

@@ -1,7 +1,8 @@
 """Values of the registry as the facts they are stored as.
 
 A stored value refers to its parent by id, so that renaming a site changes one fact; names are put back when
-the registry is loaded. A downtime keeps the name of its resource beside the id: it outlives the resource.
+the registry is loaded. A downtime keeps the name that its resource had, beside the id: it outlives
+the resource.
 """
 
 from __future__ import annotations

@@ -188,9 +188,13 @@ class _Import:
 
     def _continue(self, fact: Fact, entry: Entry) -> None:
         row = encode(entry.kind, entry.value, self._ids)
+        stored = fact.value or {}
         if entry.kind == "contact":
             # A tree may name persons by id alone: that takes nothing back.
-            row = {key: (fact.value or {}).get(key) if said is None else said for key, said in row.items()}
+            row = {key: stored.get(key) if said is None else said for key, said in row.items()}
+        elif entry.kind == "downtime" and row["resource_id"] == stored.get("resource_id"):
+            # A resource that was renamed changes itself, not its downtimes.
+            row["resource"] = stored["resource"]
         if row == fact.value or (fact.source != TREE and self._was_said_before(fact, row)):
             self.unchanged[entry.kind] += 1
             return
