@@ -125,9 +125,12 @@ def test_no_more_probes_run_at_once_than_workers() -> None:
 
 
 def test_the_threads_end_with_the_last_check() -> None:
-    before = threading.active_count()
     run(*(check(f"m{n}") for n in range(5)))
     deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
+    while _probe_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert _probe_threads() == []
+
+
+def _probe_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "probe"]
