@@ -39,15 +39,13 @@ class Step:
     title: str
     #: Words after ``goc --home H``.
     words: tuple[str, ...]
-    #: File in the home that gets its standard output; empty: the step's log alone.
-    output: str = ""
 
 
 def steps(*, jobs: int, week: str) -> tuple[Step, ...]:
     """The commands between ``testbed up`` and ``testbed down``, in order."""
     downtime = ("--start", "+1d", "--end", "+2d", "--severity", "Outage")
     return (
-        Step(title="Load the registry of sites and VOs", words=("registry", "import", "registry")),
+        Step(title="Load the registry of sites and VOs", words=("registry", "import", "{home}/registry")),
         Step(
             title=f"Put {jobs} jobs of two VOs into the queue",
             words=("testbed", "submit", "--jobs", str(jobs)),
@@ -100,7 +98,8 @@ class Demo:
         self._tell = tell
         self._logs = home / "demo"
         self._count = 0
-        self._known: dict[str, str] = {}
+        #: What words of later steps may name in braces.
+        self._known = {"home": str(home)}
 
     def run(self, *, jobs: int, keep: bool) -> Path:
         """Everything, in order; returns the HTML report. Raises StepFailed; the testbed is down then, too."""
@@ -121,8 +120,7 @@ class Demo:
 
     def _do(self, step: Step) -> None:
         self._count += 1
-        words = [self._known.get(w[1:-1], w) if w.startswith("{") else w for w in step.words]
-        words = [w.replace("{report}", self._known["report"]) for w in words]
+        words = [word.format(**self._known) for word in step.words]
         log = self._logs / f"{self._count:02d}-{words[0]}-{words[1]}.log"
         self._logs.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
