@@ -9,7 +9,7 @@ follows the status and availability calculation of RSV at the OSG operations cen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -173,7 +173,10 @@ RSV_OSG = Profile(
     reliability=Formula(layer=Layer.OVERLAID, up=_UP | {DOWNTIME}, left_out=frozenset()),
 )
 
-PROFILES: Mapping[str, Profile] = {p.name: p for p in (ARGO_EGI, RSV_OSG)}
+#: For comparison with figures that RSV published.
+RSV_AS_BUILT = replace(RSV_OSG, name="rsv-osg-as-built", quirks=frozenset({Quirk.RESTORE_FOREIGN_STATUS}))
+
+PROFILES: Mapping[str, Profile] = {p.name: p for p in (ARGO_EGI, RSV_OSG, RSV_AS_BUILT)}
 
 
 def profile(name: str) -> Profile:

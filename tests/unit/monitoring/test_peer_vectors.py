@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from opengoc.base.interval import Interval
 from opengoc.monitoring import argo
 from opengoc.monitoring.availability import Node, availability, endpoint_node, reliability
 from opengoc.monitoring.model import Endpoint, Status
-from opengoc.monitoring.profile import ARGO_EGI, RSV_OSG, CarriedDaily, Layer, Profile, Quirk
+from opengoc.monitoring.profile import ARGO_EGI, RSV_AS_BUILT, RSV_OSG, CarriedDaily, Layer, Profile
 from opengoc.monitoring.timeline import Timeline, combine, from_changes
 from opengoc.registry.downtime import Downtime, DowntimeClass, Severity
 
@@ -33,7 +32,6 @@ pytestmark = pytest.mark.skipif(
 
 DAY = int(datetime(2026, 11, 16, tzinfo=UTC).timestamp())
 HOUR = 3600
-RSV_AS_BUILT = replace(RSV_OSG, quirks=frozenset({Quirk.RESTORE_FOREIGN_STATUS}))
 
 
 def load(name: str) -> Any:
