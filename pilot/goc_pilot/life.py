@@ -199,6 +199,8 @@ class Pilot:
         log = condor.start_log()
         if log.joined and self.record.joined_at is None:
             self._note(joined_at=time.time())
+            # Standard output comes back from most batch systems even when the pilot is killed.
+            self._print_report()
         now = time.time()
         if log.claims or not log.starts:
             self._idle_since = now
@@ -241,8 +243,7 @@ class Pilot:
                 self._note(log_tails=log_tails(self.layout.path("log"), _TAIL_LINES))
             _remove(self.layout.work_directory)
         self._note(state="ended", ended_at=time.time())
-        sys.stdout.write(framed(self._report()) + "\n")
-        sys.stdout.flush()
+        self._print_report()
         _say("ended: {} ({})".format(ending.reason, ending.message))
 
     def _note_jobs(self) -> None:
@@ -262,6 +263,13 @@ class Pilot:
             write_report(self._report_path, self._report())
         except OSError as error:
             _say("the report cannot be written: {}".format(error))
+
+    def _print_report(self) -> None:
+        try:
+            sys.stdout.write(framed(self._report()) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            _say("the report cannot be printed: {}".format(error))
 
     def _report(self) -> Dict[str, Any]:
         return report(self.record, time.time(), usage())
