@@ -12,7 +12,7 @@ from goc_pilot.processes import descendants, parent_of
 
 PILOT_SOURCES = str(Path(sys.modules["goc_pilot"].__file__ or "").parent.parent)
 
-# Children in sessions of their own, whose parents have ended, one deaf to polite signals; and shells that start
+# Children in sessions of their own, whose parents have ended, one deaf to polite signals; shells that start
 # the next process when their first one is killed.
 SPAWNS = """
 import os, subprocess, sys, time
