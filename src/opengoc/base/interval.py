@@ -13,7 +13,7 @@ from opengoc.base.instant import format_instant, require_utc
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Interval:
     """[start, end) in UTC; ``end`` None means "until further notice". Never empty."""
 
