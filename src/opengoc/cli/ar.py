@@ -17,13 +17,12 @@ from opengoc.base.instant import format_instant, utc_now
 from opengoc.base.interval import Interval
 from opengoc.cli.downtime import parse_moment
 from opengoc.cli.output import AsOf, Json, emit, house_of, table
-from opengoc.cli.probe import checks_of, coloured
+from opengoc.cli.probe import coloured
 from opengoc.flows.probing import expected_of
 from opengoc.monitoring.assess import Assessment, assess
 from opengoc.monitoring.availability import DayCount, day_counts
 from opengoc.monitoring.explain import Cause, Loss, losses, seconds_by_cause
 from opengoc.monitoring.profile import PROFILES, profile
-from opengoc.registry.store import load_registry
 
 app = typer.Typer()
 
@@ -52,10 +51,9 @@ def ar(
     house, now = house_of(ctx), utc_now()
     rules = profile(profile_name or house.settings.probes.profile)
     window = Interval(parse_moment(start, "--from", now=now), parse_moment(end, "--to", now=now))
-    with checks_of(house) as (_, checks):
+    with house.checks() as (_, checks):
         expected = expected_of(checks)
-    with house.database.read() as conn:
-        registry = load_registry(conn, known_at=as_of)
+    registry = house.registry(known_at=as_of)
     assessed = assess(house.lake, registry, expected, window=window, profile=rules, as_of=as_of or now)
     names = _names(assessed, site)
     value = {

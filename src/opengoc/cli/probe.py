@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import utc_now
-from opengoc.cli.output import Json, emit, err, house_of, progress, table
-from opengoc.condor.session import Pool
-from opengoc.factory.configuration import check_configuration
-from opengoc.factory.entries import Entry
-from opengoc.flows.probing import Grid, open_checks, probe
-from opengoc.monitoring import commands, store
+from opengoc.cli.output import Json, emit, house_of, progress, table
+from opengoc.flows.probing import probe
+from opengoc.monitoring import store
 from opengoc.monitoring.loop import due
 from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.monitoring.probes.check import Check
 from opengoc.registry.snapshot import Registry
-from opengoc.registry.store import load_registry
 from opengoc.store.hold import hold
 
 app = typer.Typer(no_args_is_help=True, help="Probe the grid's services.")
@@ -63,41 +57,6 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{minutes} min" if minutes else f"{seconds} s"
 
 
-def grid_of(house: House, registry: Registry) -> Grid:
-    """What there is to probe, as goc.toml, entries.toml, probes.toml and the registry say."""
-    settings = house.settings
-    pools = [
-        (
-            Pool(name=p.name, collector=p.collector, token_directory=house.path(p.token_directory)),
-            p.schedds,
-        )
-        for p in settings.pools
-    ]
-    factory = None
-    if (f := settings.factory) is not None:
-        access = Pool(name=f.name, collector=f.collector, token_directory=house.path(f.token_directory))
-        factory = (access, f.schedd)
-    return Grid(
-        pools=pools,
-        factory=factory,
-        entries=_entries(house, registry),
-        registry=registry,
-        commands_file=house.home / commands.FILE,
-        interval_seconds=settings.probes.interval_seconds,
-        timeout_seconds=settings.probes.timeout_seconds,
-    )
-
-
-@contextmanager
-def checks_of(house: House) -> Iterator[tuple[Registry, list[Check]]]:
-    """The registry as it stands, and every check; stores are made ready for results."""
-    store.declare(house.lake)
-    with house.database.read() as conn:
-        registry = load_registry(conn)
-    with open_checks(grid_of(house, registry)) as checks:
-        yield registry, checks
-
-
 @app.callback()
 def _noun() -> None:
     """Probe the grid's services."""
@@ -107,7 +66,7 @@ def _noun() -> None:
 def list_checks(ctx: typer.Context, only: Only = None, as_json: Json = False) -> None:
     """What is probed, how often, and when it is due."""
     house, now = house_of(ctx), utc_now()
-    with checks_of(house) as (registry, checks):
+    with house.checks() as (registry, checks):
         checks = _chosen(checks, only, registry)
         current = {(s.metric, s.target): s for s in store.current(house.lake, house.database, now=now)}
         waiting = set(map(str, due(checks, current.values(), now)))
@@ -156,7 +115,7 @@ def run(
 ) -> None:
     """Probe now and keep the results. A test job takes up to two minutes."""
     house, now = house_of(ctx), utc_now()
-    with checks_of(house) as (registry, checks):
+    with house.checks() as (registry, checks):
         checks = _chosen(checks, only, registry)
         if due_only:
             checks = due(checks, store.current(house.lake, house.database, now=now), now)
@@ -177,21 +136,6 @@ def run(
             )
     results = sorted(results, key=lambda result: (result.target, result.metric))
     emit([_json(result) for result in results], as_json=as_json, text=lambda: _table(results))
-
-
-def _entries(house: House, registry: Registry) -> Sequence[Entry]:
-    settings = house.settings.factory
-    if settings is None:
-        return ()
-    try:
-        configuration, _ = check_configuration(
-            house.path(settings.entries), house.path(settings.policy), registry
-        )
-    except InvalidInput as error:
-        # Pools and schedds are probed all the same; `goc factory` is where entries are put right.
-        err.print(f"no compute element is probed: {error}", markup=False, soft_wrap=True)
-        return ()
-    return tuple(configuration.entries.values())
 
 
 def _chosen(checks: Sequence[Check], only: Sequence[str] | None, registry: Registry) -> list[Check]:
