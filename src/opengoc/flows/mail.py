@@ -163,7 +163,7 @@ def alarms(items: Iterable[Delivery], now: datetime) -> tuple[str, ...]:
         elif item.state is DeliveryState.DELAYED:
             found.append(f"{what} is delayed after {item.attempts} attempts: {item.error}")
         elif item.state is DeliveryState.QUEUED and item.next_try and now - item.next_try > _NOBODY_SENDS:
-            found.append(f"{what} waits and nothing sends it: run `goc report deliver`, or `goc serve`")
+            found.append(f"{what} waits and nothing sends it: run `goc report deliver`")
     return tuple(found)
 
 
