@@ -15,6 +15,7 @@ them. See docs/explanation/exactly-once.md.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -44,18 +45,22 @@ from opengoc.accounting.raw import RawStore
 from opengoc.accounting.seen import sort_out
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import Gap, SourceState, State
+from opengoc.base.errors import Temporary
 from opengoc.base.ids import new_id
 from opengoc.base.instant import utc_now
 from opengoc.store import ledger
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
 
+_LOG = logging.getLogger(__name__)
 #: Bytes of a source that become one batch: large enough that a commit costs little beside reading them.
 BATCH_BYTES = 32 * 1024 * 1024
 #: The longest record that is waited for.
 _LONGEST_RECORD = 16 * BATCH_BYTES
 #: A rotated file that nobody wrote to for so long is not written to any more.
 _QUIET_SECONDS = 600.0
+#: Batches after which the files of the lake's table are joined.
+_APPENDS_A_COMPACTION = 32
 #: A file that is rotated while it is read is looked for again this often before the next collection.
 _PASSES = 3
 
@@ -231,10 +236,23 @@ class _Run:
             restated=compared.restated,
             quarantined=len(faulty),
         )
+        if compared.rows:
+            self._keep_files_few()
         self.bytes_done += len(data)
         ends = [each.record.ended_at for each in good]
         self.first_end = min([*ends, *([self.first_end] if self.first_end else [])], default=None)
         self.progress(self.bytes_done, self.bytes_waiting, self.counts.read)
+
+    def _keep_files_few(self) -> None:
+        """Join the small files that batches leave, now and then: every look at the lake opens them all."""
+        version = self.stores.lake.version(table.TABLE)
+        if version is None or version % _APPENDS_A_COMPACTION:
+            return
+        try:
+            self.stores.lake.compact(table.TABLE)
+        except Temporary as error:
+            # What was collected is stored; only reading it stays slow.
+            _LOG.warning("action=accounting.compact source=%s error=%s", self.source.name, error)
 
 
 def _read(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:

@@ -47,14 +47,18 @@ def sort_out(lake: Lake, good: Sequence[Good], *, batch_id: str) -> Sorted:
     rows: list[Row] = []
     restated = duplicate = 0
     for each in good:
-        standing = versions.setdefault(each.record.identity, {})
-        fingerprint = each.record.fingerprint
-        if fingerprint in standing:
+        identity, fingerprint = each.record.identity, each.record.fingerprint
+        standing = versions.get(identity)
+        if standing is None:
+            version = 1
+            versions[identity] = {fingerprint: version}
+        elif fingerprint in standing:
             duplicate += 1
             continue
-        version = max(standing.values(), default=0) + 1
-        standing[fingerprint] = version
-        restated += version > 1
+        else:
+            version = max(standing.values()) + 1
+            standing[fingerprint] = version
+            restated += 1
         rows.append(Row(record=each.record, raw=each.raw, fingerprint=fingerprint, version=version))
     return Sorted(rows=tuple(rows), stored=len(rows) - restated, restated=restated, duplicate=duplicate)
 
@@ -75,6 +79,8 @@ def _stored_versions(
     )
     found: dict[tuple[str, str, int], dict[str, int]] = {}
     with lake.connection(TABLE) as connection:
+        # A bar on standard output would stand among the results.
+        connection.execute("SET enable_progress_bar = false")
         connection.register("batch", batch)
         try:
             answer = connection.execute(

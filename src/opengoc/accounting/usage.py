@@ -180,6 +180,8 @@ def _ask(lake: Lake, sql: str, question: Question, version: int | None) -> pyarr
         "kind": question.kind.value if question.kind else None,
     }
     with lake.connection(table.TABLE, as_of_version=version) as connection:
+        # A bar on standard output would stand among the results.
+        connection.execute("SET enable_progress_bar = false")
         connection.register("pilots", pilots)
         try:
             return connection.sql(sql, params=params).to_arrow_table()

@@ -44,7 +44,8 @@ class Ad:
         """The first of these attributes that is a number."""
         for name in names:
             raw = self.attributes.get(name)
-            if raw is not None and _NUMBER.fullmatch(raw):
+            # Most are plain digits, and that is quickly told.
+            if raw is not None and ((raw.isdigit() and len(raw) <= 18) or _NUMBER.fullmatch(raw)):
                 return float(raw)
         return None
 
@@ -93,7 +94,10 @@ class Wanted:
         """The wanted attributes of one ad, in either syntax."""
         if raw.lstrip()[:1] == b"[":
             return Ad(self._bracketed(raw.strip()), new_syntax=True)
-        return Ad({name.lower(): value.rstrip() for name, value in self._lines.findall(b"\n" + raw)})
+        found = self._lines.findall(b"\n" + raw)
+        if b" \n" in raw or b"\r" in raw or b"\t" in raw:
+            found = [(name, value.rstrip()) for name, value in found]
+        return Ad({name.lower(): value for name, value in found})
 
     def glued(self, line: bytes) -> int | None:
         """Where in a damaged line an undamaged wanted attribute begins; None where none does."""
