@@ -80,28 +80,48 @@ class _Jobs:
         self._entries = entries
         #: Jobs of a cluster given to an entry.
         self._given: Counter[tuple[int, str]] = Counter()
-        #: Pilots, in parts, that each entry was given jobs for.
+        #: Pilots, in parts, that jobs were given for: by entry and VO, and by entry.
+        self._parts: defaultdict[Place, float] = defaultdict(float)
         self._load: defaultdict[str, float] = defaultdict(float)
+        #: Of each VO, the entries with a pilot that is filled in part.
+        self._begun: defaultdict[str, set[str]] = defaultdict(set)
 
     def spread(self, number: int, jobs: int, names: Sequence[str]) -> None:
-        """Give jobs of a cluster to entries in proportion to their size, the rest to the least loaded."""
-        weights = {name: w for name in names if (w := self._size(name) * self._fit(number, name)) > 0}
-        total = sum(weights.values())
-        if not total or not jobs:
+        """Give jobs of a cluster to entries in proportion to their size, in whole pilots.
+
+        What makes no whole pilot goes into pilots that are begun, then to the least loaded entry.
+        """
+        fits = {name: fit for name in names if (fit := self._fit(number, name))}
+        total = sum(self._size(name) * fit for name, fit in fits.items())
+        if not total:
             return
         rest = jobs
-        for name, weight in weights.items():
-            rest -= (part := math.floor(jobs * weight / total))
+        for name, fit in fits.items():
+            part = math.floor(jobs * self._size(name) * fit / total)
+            part -= part % fit
             self._give(number, name, part)
-        for _ in range(rest):
-            self._give(number, min(weights, key=lambda n: (self._load[n] / self._size(n), n)), 1)
+            rest -= part
+        while rest:
+            name, room = self._best(self._clusters[number].vo, fits)
+            taken = min(rest, room)
+            self._give(number, name, taken)
+            rest -= taken
+
+    def _best(self, vo: str, fits: Mapping[str, int]) -> tuple[str, int]:
+        """Where the next job goes, and how many like it find room in the same pilot."""
+        for name in sorted(self._begun[vo] & fits.keys()):
+            parts = self._parts[(name, vo)]
+            room = math.floor((math.ceil(parts - _ROUNDING) - parts) * fits[name] + _ROUNDING)
+            if room:
+                return name, room
+        name = min(fits, key=lambda name: (self._load[name] / self._size(name), name))
+        return name, fits[name]
 
     def move_on(
         self, allowed: Mapping[Place, int], open_entries: set[str], bounds: Mapping[str, Bound]
     ) -> None:
         """Offer what the limits turn away to entries that are open and have room."""
-        pilots = self._parts()
-        turned_away = {p: parts - allowed.get(p, 0) for p, parts in pilots.items()}
+        turned_away = {p: parts - allowed.get(p, 0) for p, parts in self._parts.items()}
         sent: Counter[str] = Counter()
         for (name, _), count in allowed.items():
             sent[name] += count
@@ -122,18 +142,18 @@ class _Jobs:
 
     def pilots(self) -> dict[Place, int]:
         """Whole pilots by entry and VO."""
-        return {place: math.ceil(parts - _ROUNDING) for place, parts in self._parts().items()}
-
-    def _parts(self) -> dict[Place, float]:
-        parts: defaultdict[Place, float] = defaultdict(float)
-        for (number, name), jobs in self._given.items():
-            parts[(name, self._clusters[number].vo)] += jobs / self._fit(number, name)
-        return dict(parts)
+        return {place: math.ceil(parts - _ROUNDING) for place, parts in self._parts.items()}
 
     def _give(self, number: int, name: str, jobs: int) -> None:
-        if jobs:
-            self._given[(number, name)] += jobs
-            self._load[name] += jobs / self._fit(number, name)
+        if not jobs:
+            return
+        vo = self._clusters[number].vo
+        parts = jobs / self._fit(number, name)
+        self._given[(number, name)] += jobs
+        self._load[name] += parts
+        self._parts[(name, vo)] += parts
+        left = math.ceil(self._parts[(name, vo)] - _ROUNDING) - self._parts[(name, vo)]
+        (self._begun[vo].add if left > _ROUNDING else self._begun[vo].discard)(name)
 
     def _fit(self, number: int, name: str) -> int:
         entry = self._entries[name]

@@ -1,0 +1,317 @@
+"""What the factory decides about a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.factory.world import (
+    NOW,
+    configuration,
+    entry_table,
+    failed,
+    jobs,
+    outage,
+    pilot,
+    registry,
+    slot,
+    snapshot,
+    whole,
+)
+
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.decide import Pace, decide
+from opengoc.factory.model import (
+    CollectPilot,
+    Decision,
+    EntryRow,
+    Limit,
+    Memory,
+    PayloadState,
+    PilotState,
+    RemovePilot,
+    Snapshot,
+    Submission,
+    SubmitPilots,
+)
+from opengoc.registry.snapshot import Registry
+
+CONFIGURATION = configuration()
+DIGEST = CONFIGURATION.digest
+
+
+def decided(
+    seen: Snapshot,
+    *,
+    world: Configuration = CONFIGURATION,
+    known: Registry | None = None,
+    memory: Memory | None = None,
+    pace: Pace | None = None,
+) -> Decision:
+    return decide(seen, world, known or registry(), now=NOW, memory=memory or Memory(), pace=pace)
+
+
+def sent(decision: Decision) -> dict[tuple[str, str], int]:
+    return {(a.entry, a.vo): a.count for a in decision.actions if isinstance(a, SubmitPilots)}
+
+
+def removed(decision: Decision) -> list[str]:
+    return [a.pilot.id for a in decision.actions if isinstance(a, RemovePilot)]
+
+
+def row(decision: Decision, entry: str, vo: str = "cms") -> EntryRow:
+    return next(each for each in decision.rows if (each.entry, each.vo) == (entry, vo))
+
+
+def test_idle_jobs_get_pilots_at_every_entry_they_may_use() -> None:
+    decision = decided(snapshot(jobs(8) + jobs(4, vo="ligo")))
+    assert sent(decision) == {("A", "cms"): 2, ("B", "cms"): 2, ("A", "ligo"): 1, ("B", "ligo"): 1}
+    assert row(decision, "A").matching_jobs == 8
+    assert decision.frozen == ""
+
+
+def test_running_jobs_ask_for_nothing() -> None:
+    assert sent(decided(snapshot(jobs(8, state=PayloadState.RUNNING)))) == {}
+
+
+def test_pilots_on_their_way_count_before_they_join() -> None:
+    waiting = [pilot(n, digest=DIGEST) for n in range(2)]
+    starting = [pilot(2, digest=DIGEST, state=PilotState.RUNNING)]
+    submitted = [Submission(pilot_id="plt-900", entry="B", vo="cms")]
+    assert sent(decided(snapshot(jobs(8), waiting + starting, (), submitted))) == {}
+
+
+def test_a_pilot_that_never_joins_is_no_supply_any_more() -> None:
+    late = pilot(1, digest=DIGEST, state=PilotState.RUNNING, age_seconds=601)
+    assert sent(decided(snapshot(jobs(2), [late]))) != {}
+
+
+def test_a_pilot_that_left_the_pool_is_no_supply_any_more() -> None:
+    leaving = pilot(1, digest=DIGEST, state=PilotState.RUNNING, age_seconds=60)
+    decision = decided(snapshot(jobs(2), [leaving]), memory=Memory(joined=frozenset({leaving.id})))
+    assert sum(sent(decision).values()) == 1
+
+
+def test_idle_slots_that_nobody_can_use_are_no_supply() -> None:
+    of_ligo = [slot(n, digest=DIGEST, vo="ligo") for n in range(50)]
+    draining = [slot(60, digest=DIGEST, accepting=False)]
+    of_another_policy = [slot(61, digest="0" * 64)]
+    full = [slot(62, digest=DIGEST, cores=0)]
+    decision = decided(snapshot(jobs(4), (), of_ligo + draining + of_another_policy + full))
+    assert sum(sent(decision).values()) == 2
+
+
+def test_free_slots_are_filled_before_pilots_are_asked_for() -> None:
+    assert sent(decided(snapshot(jobs(4), (), [slot(1, digest=DIGEST), slot(2, digest=DIGEST)]))) == {}
+
+
+def test_the_limit_that_bound_is_named_beside_what_was_requested() -> None:
+    world = configuration(entry_table("A", max_pilots=6, max_idle=2))
+    first = row(decided(snapshot(jobs(20)), world=world), "A")
+    assert (first.requested, first.allowed, first.limit) == (10, 2, Limit.MAX_IDLE)
+    running = [pilot(n, digest=world.digest, state=PilotState.RUNNING) for n in range(5)]
+    full = [slot(n, digest=world.digest, cores=0) for n in range(5)]
+    second = row(decided(snapshot(jobs(20), running, full), world=world), "A")
+    assert (second.requested, second.allowed, second.limit) == (10, 1, Limit.MAX_PILOTS)
+
+
+def test_held_pilots_count_as_waiting_ones() -> None:
+    world = configuration(entry_table("A", max_pilots=9, max_idle=2))
+    held = [pilot(n, digest=world.digest, state=PilotState.HELD) for n in range(2)]
+    found = row(decided(snapshot(jobs(20), held), world=world), "A")
+    assert (found.allowed, found.limit, found.held) == (0, Limit.MAX_IDLE, 2)
+
+
+def test_no_more_pilots_are_submitted_in_a_cycle_than_the_pace_allows() -> None:
+    decision = decided(snapshot(jobs(40)), pace=Pace(submissions=3))
+    assert sum(sent(decision).values()) == 3
+    assert row(decision, "A").limit is Limit.CYCLE
+
+
+def test_a_job_that_matches_no_entry_is_counted_and_asks_for_nothing() -> None:
+    decision = decided(snapshot(jobs(3, DESIRED_Sites="SITE-X")))
+    assert (sent(decision), decision.unmatched_jobs) == ({}, 3)
+
+
+def test_a_disabled_entry_says_why() -> None:
+    world = configuration(entry_table("A", enabled="false", reason='"cooling"'), entry_table("B"))
+    found = row(decided(snapshot(jobs(2)), world=world), "A")
+    assert (found.limit, found.detail, found.allowed) == (Limit.DISABLED, "cooling", 0)
+
+
+def test_an_entry_in_an_outage_gets_no_pilots() -> None:
+    decision = decided(snapshot(jobs(8)), known=registry(outage("CE-A", starts_in=-1, hours=2)))
+    assert sent(decision) == {("B", "cms"): 4}
+    found = row(decision, "A")
+    assert (found.limit, found.matching_jobs) == (Limit.OUTAGE, 8)
+    assert "power work" in found.detail
+
+
+def test_an_outage_of_another_service_does_not_count() -> None:
+    known = registry(outage("CE-A", starts_in=-1, hours=2, service="Squid"))
+    assert ("A", "cms") in sent(decided(snapshot(jobs(8)), known=known))
+
+
+def test_before_an_outage_only_pilots_that_can_end_are_sent() -> None:
+    # A pilot of A lives for an hour.
+    soon = decided(snapshot(jobs(8)), known=registry(outage("CE-A", starts_in=0.9, hours=2)))
+    assert row(soon, "A").limit is Limit.OUTAGE_AHEAD
+    assert sent(soon) == {("B", "cms"): 4}
+    later = decided(snapshot(jobs(8)), known=registry(outage("CE-A", starts_in=1.1, hours=2)))
+    assert ("A", "cms") in sent(later)
+
+
+def test_a_queue_that_does_not_answer_freezes_everything() -> None:
+    idle = [pilot(n, digest=DIGEST) for n in range(3)]
+    surplus = Memory(surplus=frozenset(each.id for each in idle))
+    good = snapshot(jobs(8), idle)
+    for seen in (
+        replace(good, queues=(failed("jobs of pool"),)),
+        replace(good, queues=(*good.queues, failed("jobs of other"))),
+        replace(good, pilots=failed("jobs of factory")),
+        replace(good, slots=failed("slots")),
+    ):
+        decision = decided(seen, memory=surplus)
+        assert decision.actions == ()
+        assert "no answer within 20 s" in decision.frozen
+        assert {each.limit for each in decision.rows} == {Limit.FROZEN}
+        assert decision.memory.surplus == frozenset()
+
+
+def test_a_pool_that_is_suddenly_empty_is_looked_at_again() -> None:
+    running = [pilot(n, digest=DIGEST, state=PilotState.RUNNING) for n in range(3)]
+    first = decided(snapshot(jobs(8), running), memory=Memory(slots=3, pilots=3))
+    assert "the pool shows no slot, 3 before" in first.frozen
+    assert first.actions == ()
+    second = decided(snapshot(jobs(8), running), memory=first.memory)
+    assert second.frozen == ""
+
+
+def test_a_factory_queue_that_is_suddenly_empty_is_looked_at_again() -> None:
+    seen = snapshot(jobs(8), (), [slot(1, digest=DIGEST, cores=0)])
+    first = decided(seen, memory=Memory(slots=1, pilots=5))
+    assert "the factory's queue is empty, 5 before" in first.frozen
+    assert decided(seen, memory=first.memory).frozen == ""
+
+
+def test_a_waiting_pilot_is_taken_back_when_two_snapshots_agree() -> None:
+    idle = [pilot(n, digest=DIGEST, age_seconds=100 - n) for n in range(3)]
+    first = decided(snapshot(jobs(2), idle))
+    assert removed(first) == []
+    second = decided(snapshot(jobs(2), idle), memory=first.memory)
+    # One pilot is enough for two jobs: the oldest stays, the youngest goes first.
+    assert removed(second) == ["plt-002", "plt-001"]
+
+
+def test_a_pilot_that_found_work_in_between_stays() -> None:
+    idle = [pilot(1, digest=DIGEST)]
+    first = decided(snapshot((), idle))
+    busy = decided(snapshot(jobs(2), idle), memory=first.memory)
+    third = decided(snapshot((), idle), memory=busy.memory)
+    assert (removed(busy), removed(third)) == ([], [])
+
+
+def test_removals_are_paced() -> None:
+    idle = [pilot(n, digest=DIGEST) for n in range(30)]
+    first = decided(snapshot((), idle))
+    assert len(removed(decided(snapshot((), idle), memory=first.memory, pace=Pace(removals=4)))) == 4
+
+
+def test_running_pilots_are_never_removed() -> None:
+    running = [pilot(1, digest=DIGEST, state=PilotState.RUNNING)]
+    idle_slot = [slot(1, digest=DIGEST)]
+    first = decided(snapshot((), running, idle_slot))
+    assert removed(decided(snapshot((), running, idle_slot), memory=first.memory)) == []
+
+
+def test_waiting_pilots_of_another_digest_are_no_supply_and_are_taken_back() -> None:
+    old = [pilot(1, digest="0" * 64)]
+    first = decided(snapshot(jobs(2), old))
+    assert sum(sent(first).values()) == 1
+    assert removed(decided(snapshot(jobs(2), old), memory=first.memory)) == ["plt-001"]
+
+
+def test_a_pilot_that_stays_held_is_given_up() -> None:
+    young = pilot(1, digest=DIGEST, state=PilotState.HELD, age_seconds=299)
+    old = pilot(2, digest=DIGEST, state=PilotState.HELD, age_seconds=301)
+    decision = decided(snapshot((), [young, old]))
+    assert removed(decision) == ["plt-002"]
+    assert "no credential" in next(a.reason for a in decision.actions if isinstance(a, RemovePilot))
+
+
+def test_ended_pilots_are_collected_even_when_requests_are_frozen() -> None:
+    ended = [pilot(1, digest=DIGEST, state=PilotState.COMPLETED, exit_code=0)]
+    seen = replace(snapshot((), ended), queues=(failed("jobs of pool"),))
+    assert [a.pilot.id for a in decided(seen).actions if isinstance(a, CollectPilot)] == ["plt-001"]
+
+
+def test_an_entry_whose_pilots_fail_is_sent_one_at_a_time_until_one_does_not() -> None:
+    world = configuration(entry_table("A"))
+
+    def ended(*numbers: int, code: int) -> list[object]:
+        return [
+            pilot(n, digest=world.digest, state=PilotState.COMPLETED, age_seconds=90 - n, exit_code=code)
+            for n in numbers
+        ]
+
+    first = decided(snapshot(jobs(20), ended(1, 2, 3, code=10)), world=world)
+    assert sum(sent(first).values()) == 1
+    assert row(first, "A").limit is Limit.FAILING
+    # The same ended pilots seen again, not collected yet, are not counted again.
+    again = decided(snapshot(jobs(20), ended(1, 2, 3, code=10)), world=world, memory=first.memory)
+    assert again.memory.failures == {"A": 3}
+    one = [pilot(7, digest=world.digest)]
+    assert sent(decided(snapshot(jobs(20), one), world=world, memory=first.memory)) == {}
+    lifted = decided(snapshot(jobs(20), ended(7, code=0)), world=world, memory=first.memory)
+    assert sum(sent(lifted).values()) == 10
+
+
+pilots_of_all_kinds = st.lists(
+    st.builds(
+        lambda number, state, entry, vo: pilot(number, digest=DIGEST, state=state, entry=entry, vo=vo),
+        st.integers(0, 10_000),
+        st.sampled_from(PilotState),
+        st.sampled_from(["A", "B", "gone"]),
+        st.sampled_from(["cms", "ligo"]),
+    ),
+    max_size=30,
+    unique_by=lambda each: each.id,
+)
+
+
+@given(
+    found=pilots_of_all_kinds,
+    counts=st.tuples(st.integers(0, 200), st.integers(0, 200)),
+    lost=st.sampled_from(["", "queue", "pilots", "slots"]),
+)
+def test_limits_hold_and_nothing_is_removed_on_what_was_not_seen(
+    found: list[object], counts: tuple[int, int], lost: str
+) -> None:
+    seen = snapshot(jobs(counts[0]) + jobs(counts[1], vo="ligo"), found)
+    if lost == "queue":
+        seen = replace(seen, queues=(failed("jobs"),))
+    elif lost:
+        seen = replace(seen, **{lost: failed(lost)})
+    memory = Memory(surplus=frozenset(each.id for each in found))
+    decision = decided(seen, memory=memory)
+    if lost:
+        assert not sent(decision)
+        assert not removed(decision)
+    alive = (PilotState.IDLE, PilotState.RUNNING, PilotState.HELD)
+    for name in ("A", "B"):
+        there = sum(each.entry == name and each.state in alive for each in found)
+        new = sum(count for (entry, _), count in sent(decision).items() if entry == name)
+        assert new == 0 or there + new <= 10
+
+
+def test_the_same_snapshot_gives_the_same_decision() -> None:
+    seen = snapshot(jobs(9), [pilot(1, digest=DIGEST)], [slot(2, digest=DIGEST)])
+    assert decided(seen) == decided(seen)
+
+
+def test_an_observation_is_a_part_of_the_world_not_of_the_decision() -> None:
+    seen = snapshot(jobs(2))
+    assert decided(seen).frozen == ""
+    assert decided(replace(seen, queues=())).actions == ()
+    assert decided(replace(seen, queues=(whole("jobs of empty", ()), *seen.queues))).frozen == ""
