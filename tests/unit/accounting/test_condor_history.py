@@ -122,6 +122,11 @@ def test_pilots_take_site_from_the_source_and_entry_and_vo_from_their_ad() -> No
     assert (pilot.pilot_id, pilot.entry, pilot.policy_digest) == ("p-1", "ITB-CONDOR-ce", "d1")
 
 
+def test_a_test_job_of_a_probe_is_no_pilot() -> None:
+    site = Source(name="s", format="condor-history", path=Path("h"), kind=Kind.PILOT, site="ITB-CONDOR")
+    assert one(FIRST + b'GOC_Probe = "ITB-CONDOR-ce"\n', source=site).kind is Kind.BATCH
+
+
 @pytest.mark.parametrize(
     ("attribute", "fault"),
     [

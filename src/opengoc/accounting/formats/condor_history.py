@@ -63,7 +63,7 @@ _WANTED = Wanted(
     CumulativeRemoteUserCpu CumulativeRemoteSysCpu RemoteUserCpu RemoteSysCpu
     CpusProvisioned RequestCpus ResidentSetSize_RAW ResidentSetSize ExitCode ExitBySignal ExitSignal
     VO GOC_VO x509UserProxyVOName User Owner ProjectName AcctGroup AccountingGroup
-    GLIDEIN_Entry_Name GOC_Entry GOC_Digest GOC_PilotId GLIDEIN_Resource
+    GLIDEIN_Entry_Name GOC_Entry GOC_Digest GOC_PilotId GOC_Probe GLIDEIN_Resource
     MachineAttrGLIDEIN_Site0 MachineAttrGLIDEIN_Resource0 MachineAttrGLIDEIN_Entry_Name0
     MachineAttrGOC_Digest0 MachineAttrGOC_PilotId0
     """
@@ -225,7 +225,8 @@ def _record(ad: Ad, source: Source) -> UsageRecord:
         instance=instance,
         global_job_id=job,
         attempt=0,
-        kind=source.kind,
+        # The house's own test jobs go the way of pilots and are none.
+        kind=Kind.BATCH if b"goc_probe" in ad.attributes else source.kind,
         site=source.site or ad.string(b"machineattrglidein_site0"),
         resource=ad.string(b"machineattrglidein_resource0", *((b"glidein_resource",) if pilot else ())),
         vo=ad.string(b"goc_vo", b"vo", b"x509userproxyvoname"),
