@@ -173,7 +173,7 @@ def test_a_source_that_is_away_gives_no_number_and_says_why(home: Home) -> None:
     away = replace(source, name="other", path=home.folder / "nowhere")
     home.stores = replace(home.stores, accounting=(away,))
     jobs = figure(home.draft(), "payload_jobs", vo="ligo")
-    assert (jobs.state, jobs.reason) == (FigureState.MISSING, "other: never read: run goc accounting collect")
+    assert (jobs.state, jobs.reason) == (FigureState.MISSING, "never read: run goc accounting collect")
 
 
 def test_a_late_record_makes_a_revision_that_names_it_and_the_past_stays(home: Home) -> None:
@@ -233,6 +233,22 @@ def test_the_next_week_tells_what_was_corrected_in_the_one_before(home: Home) ->
     assert {c.week for c in this_week.corrections} == {home.week}
 
 
+def test_in_a_running_week_only_what_came_late_is_a_correction(home: Home) -> None:
+    home.week = week_name(utc_now())
+    home.collect(record(70, home.at(0)))
+    first = home.publish()
+    home.collect(record(71, utc_now() + timedelta(seconds=2)))
+    second = home.publish()
+    assert figure(second.report, "payload_jobs", vo="cms").value == 2
+    assert second.report.corrections == ()
+    home.collect(record(72, max(home.at(0), first.report.as_of - timedelta(seconds=30))))
+    third = home.publish()
+    told = {c.figure.name: c for c in third.report.corrections}
+    assert [cause.what for cause in told["payload_jobs"].causes] == [
+        "1 payload records at ITB-CONDOR from pool came in"
+    ]
+
+
 def test_a_note_survives_and_makes_a_revision(home: Home) -> None:
     home.publish()
     with home.stores.database.begin() as conn:
@@ -256,7 +272,7 @@ def test_the_factory_has_its_pilots_and_limits(home: Home) -> None:
     assert figure(report, "pilots_submitted", entry="ITB-SLURM-1core").value == 2
     peak = figure(report, "running_pilots_peak", vo="cms")
     assert (peak.value, peak.state) == (3, FigureState.PARTIAL)
-    assert peak.reason == "seen for 0.6 of 168.0 h"
+    assert peak.reason == "seen for 35 min of 168.0 h"
     assert figure(report, "running_pilots_mean", vo="cms").value == pytest.approx(
         (0 * 10 + 3 * 10 + 1 * 15) / 35
     )

@@ -25,7 +25,7 @@ from opengoc.store import facts
 from opengoc.store.facts import Fact
 from opengoc.store.lake import Lake
 
-USAGE, MONITORING, FACTORY = "usage", "monitoring", "factory"
+USAGE, MONITORING = "usage", "monitoring"
 
 #: Kinds of facts that can move a figure, and which figures.
 _FAMILIES = {
@@ -113,7 +113,10 @@ def outdated(stores: Stores, *, now: datetime) -> tuple[Correction, ...]:
 
 
 def changes_between(stores: Stores, old: Publication, as_of: datetime) -> Iterator[Change]:
-    """What became known between a publication and ``as_of`` that can move figures of its week."""
+    """What became known between a publication and ``as_of`` that can move what it said of its week.
+
+    What happened after the publication, in a week that still ran, moves nothing it said: it is no change.
+    """
     window = old.report.interval
     with stores.database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
@@ -129,11 +132,8 @@ def changes_between(stores: Stores, old: Publication, as_of: datetime) -> Iterat
     yield from _registry_changes(news)
     yield from _late_records(stores.lake, old, as_of)
     yield from _late_results(stores.lake, old, as_of)
-    yield from _read_further(fact for fact in news if fact.kind == accounting_state.KIND)
-    assert window.end is not None
-    if old.report.as_of < window.end:
-        what = f"the week went on after {moment_text(old.report.as_of)}"
-        yield Change(cause=Cause(what=what), families=frozenset({USAGE, MONITORING, FACTORY}))
+    if old.report.week_is_over:
+        yield from _read_further(fact for fact in news if fact.kind == accounting_state.KIND)
 
 
 def _told_since(earlier: Iterable[Publication], correction: Correction, start: datetime) -> bool:
@@ -205,9 +205,10 @@ def _grown(
     Versions, not times: a batch may be committed a moment after the time it says it was known at.
     """
     window = old.report.interval
+    end = min(old.report.as_of, window.end) if window.end is not None else old.report.as_of
 
     def counted(at_version: int | None, known: datetime) -> Counter[tuple[str, ...]]:
-        params = {"as_of": known, "start": window.start, "end": window.end}
+        params = {"as_of": known, "start": window.start, "end": end}
         with lake.connection(table, as_of_version=at_version) as connection:
             rows = connection.execute(sql, params).fetchall()
         return Counter({tuple(row[:-1]): row[-1] for row in rows})

@@ -166,10 +166,17 @@ def _coverage(state: SourceState, window: Interval, as_of: datetime) -> Coverage
     read = state.read_through
     if today.overlaps(window) and state.state is State.OK and read is not None and read >= today.start:
         days |= {as_of.date()}
-    elapsed = _elapsed(window, as_of)
-    return Coverage(
-        source=state.source, kind=state.kind, days=days, reason=state.lacking(elapsed) if elapsed else ""
-    )
+    # The report says itself whose records they are.
+    named = f"{state.source}: "
+    lacking = {
+        each: state.lacking(day(each)).removeprefix(named).removeprefix("its ")
+        for each in _days(window) - days
+    }
+    return Coverage(source=state.source, kind=state.kind, days=days, reasons=lacking)
+
+
+def _days(window: Interval) -> frozenset[date]:
+    return frozenset((window.start + timedelta(days=n)).date() for n in range(7))
 
 
 def _vo_name(registry: Registry, name: str) -> str:

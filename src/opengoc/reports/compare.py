@@ -36,7 +36,11 @@ def family(figure: Figure) -> str:
 def corrections(
     old: Report, new: Report, changes: Iterable[Change], *, published: bool = True
 ) -> tuple[Correction, ...]:
-    """Every figure that says something else in ``new`` than in ``old``, with its causes, in reading order."""
+    """Every figure that says something else in ``new`` than in ``old``, with its causes, in reading order.
+
+    While its week ran, an old figure was to date: that it grew since is no correction, unless a change names
+    a cause.
+    """
     changes = tuple(changes)
     before = {figure_key(figure): figure for figure in old.figures}
     after = {figure_key(figure): figure for figure in new.figures}
@@ -46,13 +50,16 @@ def corrections(
         figure = is_now or was
         if said(was) == said(is_now) or figure is None:
             continue
+        causes = tuple(change.cause for change in changes if _may_explain(change, figure))
+        if not causes and not old.week_is_over:
+            continue
         found.append(
             Correction(
                 week=old.week,
                 revision=old.revision,
                 old=was,
                 new=is_now,
-                causes=tuple(change.cause for change in changes if _may_explain(change, figure)),
+                causes=causes,
                 published=published,
             )
         )

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opengoc.base.interval import Interval, union
-from opengoc.base.units import hours
 from opengoc.reports.inputs import EntryWeek, FactoryWeek, PilotSpell, Running
+from opengoc.reports.usage import duration
 
 #: How long a row stands without another of its entry and VO.
 HOLDS = timedelta(minutes=15)
+
+_ROUTINE = frozenset({"max_pilots", "max_idle", "cycle"})
 
 #: A stretch of time, pilots running by key, and whether all queues answered.
 Step = tuple[Interval, dict[str, int], bool]
@@ -119,9 +121,10 @@ def _limits(rows: Iterable[CycleRow], window: Interval) -> dict[str, tuple[str, 
         close(row, row.at + HOLDS)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for (entry, limit), intervals in sorted(bound.items()):
-        length = hours(sum(interval.seconds for interval in union(intervals)))
-        detail = words[entry, limit]
-        found[entry].append(f"{limit} for {length:.1f} h" + (f": {detail}" if detail else ""))
+        length = duration(sum(interval.seconds for interval in union(intervals)))
+        # That an entry is full is daily life, and how full it was has changed since.
+        detail = "" if limit in _ROUTINE else words[entry, limit]
+        found[entry].append(f"{limit} for {length}" + (f": {detail}" if detail else ""))
     return {entry: tuple(lines) for entry, lines in found.items()}
 
 

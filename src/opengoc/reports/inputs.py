@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from opengoc.base.figure import Figure
@@ -39,8 +39,8 @@ class Coverage:
     source: str
     kind: str
     days: frozenset[date]
-    #: Why other days lack, and what is being done; may be empty.
-    reason: str = ""
+    #: Why other days lack, as far as it is known.
+    reasons: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

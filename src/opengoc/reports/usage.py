@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from opengoc.base.figure import Figure, FigureState
-from opengoc.base.units import hours, percent
-from opengoc.reports.inputs import DayUsage, WeekUsage
+from opengoc.base.units import SECONDS_PER_HOUR, hours, percent
+from opengoc.reports.inputs import Coverage, DayUsage, WeekUsage
 
 PILOT = "pilot"
 PAYLOAD = "payload"
@@ -44,8 +44,7 @@ def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | 
         return Lack(reason="not begun", nothing_seen=True)
     read = {source.source: sum(day in source.days for day in begun) for source in sources}
     if not any(read.values()):
-        known = "; ".join(sorted({source.reason for source in sources if source.reason}))
-        return Lack(reason=known or f"no {kind} records were read", nothing_seen=True)
+        return Lack(reason=_why(sources, begun) or f"no {kind} records were read", nothing_seen=True)
     reasons = []
     assert week.interval.end is not None
     if as_of < week.interval.end and as_of.date() in begun:
@@ -56,6 +55,18 @@ def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | 
     else:
         reasons.extend(f"{name}: {count} of {len(begun)} days" for name, count in sorted(short.items()))
     return Lack(reason=", ".join(reasons))
+
+
+def _why(sources: Iterable[Coverage], days: Iterable[date]) -> str:
+    """Why these days were not read; the names of the sources only where they differ in it."""
+    days = tuple(days)
+    told = {
+        source.source: "; ".join(dict.fromkeys(source.reasons[day] for day in days if day in source.reasons))
+        for source in sources
+    }
+    if len(set(told.values())) == 1:
+        return next(iter(told.values()))
+    return "; ".join(f"{name}: {reason}" for name, reason in sorted(told.items()) if reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,10 +218,10 @@ def pilot_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Fi
     elapsed = (min(week.interval.end, as_of) - week.interval.start).total_seconds()
     lacking = ["to date"] if as_of < week.interval.end else []
     if elapsed - seen > UNSEEN_SECONDS:
-        lacking.append(f"seen for {hours(seen):.1f} of {hours(elapsed):.1f} h")
+        lacking.append(f"seen for {duration(seen)} of {duration(elapsed)}")
     blind = sum(spell.interval.seconds for spell in spells if not spell.complete)
     if blind:
-        lacking.append(f"for {hours(blind):.2g} h not whole")
+        lacking.append(f"not whole for {duration(blind)}")
     counts = [(spell.running.get(vo, 0), spell.interval.seconds) for spell in spells]
     values = (sum(count * seconds for count, seconds in counts) / seen, max(count for count, _ in counts))
     mean, peak = (
@@ -226,3 +237,10 @@ def pilot_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Fi
         for name, value in zip(names, values, strict=True)
     )
     return mean, peak
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: ``40 s``, ``12 min``, ``31.5 h``."""
+    if seconds < 2 * 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * SECONDS_PER_HOUR else f"{hours(seconds):.1f} h"

@@ -38,7 +38,7 @@ def week_usage(name: str, rows: list[DayUsage], *, holes: dict[str, list[int]] |
             source=source,
             kind=kind,
             days=frozenset(day for n, day in enumerate(days) if n not in (holes or {}).get(source, [])),
-            reason="the history was rotated away before it was read" if (holes or {}).get(source) else "",
+            reasons={days[n]: "the history was rotated away" for n in (holes or {}).get(source, [])},
         )
         for source, kind in (("pool-history", "payload"), ("site-history", "pilot"))
     )

@@ -84,7 +84,7 @@ def test_entries_have_their_pilots_their_peak_and_their_limits() -> None:
     week = factory_week(rows, WINDOW, submitted={"ITB-SLURM-1core": 7, "older": 1}, sites=sites)
     slurm, older = week.entries
     assert (slurm.site, slurm.submitted, slurm.peak_running) == ("ITB-SLURM", 7, 4)
-    assert slurm.limits == ("outage for 0.1 h: ITB-SLURM-CE is down until noon",)
+    assert slurm.limits == ("outage for 6 min: ITB-SLURM-CE is down until noon",)
     assert (older.entry, older.submitted, older.peak_running) == ("older", 1, None)
     assert week.seen_seconds == pytest.approx(27 * 60)
     assert week.elapsed_seconds == WINDOW.seconds

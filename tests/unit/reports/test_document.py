@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.unit.reports.example_week import AS_OF, WEEK, week_rows, week_usage
+from tests.unit.reports.example_week import AS_OF, MONDAY, WEEK, week_rows, week_usage
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure
@@ -96,6 +96,15 @@ def test_corrections_say_old_new_and_the_cause_that_fits(inputs: ReportInputs, r
     assert told["availability", "ITB-SLURM"].causes == (CANCELLED.cause,)
     assert ("availability", "ITB-CONDOR") not in told
     assert ("payload_jobs", "cms") not in told
+
+
+def test_that_a_running_week_went_on_is_no_correction(inputs: ReportInputs) -> None:
+    friday = MONDAY + timedelta(days=4)
+    early = build(inputs, WEEK, friday, friday).as_revision(1, ())
+    late = build(inputs, WEEK, AS_OF, AS_OF)
+    assert corrections(early, late, ()) == ()
+    told = corrections(early, late, (CANCELLED,))
+    assert {c.figure.dimensions.get("site") for c in told} <= {"ITB-SLURM"}
 
 
 def test_a_figure_that_comes_or_goes_is_a_correction(inputs: ReportInputs, report: Report) -> None:

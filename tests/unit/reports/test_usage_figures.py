@@ -47,7 +47,7 @@ def test_nothing_in_a_week_that_was_not_read_is_missing_with_the_reason() -> Non
     usage = week_usage(WEEK, [], holes={"pool-history": list(range(7))})
     jobs = figures_of(usage)["payload_jobs"]
     assert (jobs.state, jobs.value) == (FigureState.MISSING, None)
-    assert jobs.reason == "the history was rotated away before it was read"
+    assert jobs.reason == "the history was rotated away"
 
 
 def test_without_a_source_there_is_no_number() -> None:
@@ -73,6 +73,14 @@ def test_of_two_sources_the_one_that_lacks_days_is_named() -> None:
     other = replace(usage.coverage[0], source="other-history", days=frozenset(DAYS[:5]))
     lack = lack_of(replace(usage, coverage=(*usage.coverage, other)), "payload", AS_OF)
     assert lack.reason == "other-history: 5 of 7 days"
+
+
+def test_of_sources_that_were_not_read_each_says_why() -> None:
+    usage = week_usage(WEEK, [], holes={"pool-history": list(range(7))})
+    other = replace(usage.coverage[0], source="other", reasons={DAYS[0]: "its records begin later"})
+    lack = lack_of(replace(usage, coverage=(*usage.coverage, other)), "payload", AS_OF)
+    assert lack.nothing_seen
+    assert lack.reason == "other: its records begin later; pool-history: the history was rotated away"
 
 
 def test_a_running_week_is_to_date() -> None:
@@ -151,7 +159,7 @@ def test_running_pilots_are_a_mean_over_time_and_a_peak() -> None:
     mean, peak = pilot_figures(usage, "cms", AS_OF)
     assert mean.value == pytest.approx((10 + 3 * 60) / 4)
     assert peak.value == 60
-    assert mean.reason == peak.reason == "seen for 4.0 of 168.0 h"
+    assert mean.reason == peak.reason == "seen for 4.0 h of 168.0 h"
 
 
 def test_a_week_seen_throughout_gives_a_full_figure_and_an_absent_vo_is_zero() -> None:
@@ -165,7 +173,7 @@ def test_a_queue_that_did_not_answer_is_said() -> None:
     usage = replace(
         week_usage(WEEK, []), pilots=(spell(0, 166, cms=7), spell(166, 168, cms=7, complete=False))
     )
-    assert pilot_figures(usage, "cms", AS_OF)[0].reason == "for 2 h not whole"
+    assert pilot_figures(usage, "cms", AS_OF)[0].reason == "not whole for 2.0 h"
 
 
 def test_cycles_of_another_week_do_not_count() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from opengoc.base.figure import Figure
-from opengoc.base.units import hours
 from opengoc.reports.inputs import EntryWeek, FactoryWeek, ReportInputs
 from opengoc.reports.model import Cell, Items, Section, Table
-from opengoc.reports.usage import UNSEEN_SECONDS
+from opengoc.reports.usage import UNSEEN_SECONDS, duration
 from opengoc.reports.wording import moment_text
 
 #: Digits of a digest that people compare by eye.
@@ -50,7 +49,7 @@ def factory(inputs: ReportInputs, as_of: datetime) -> Section:
 def _lacking(week: FactoryWeek, *, to_date: bool) -> str:
     words = ["to date"] if to_date else []
     if week.elapsed_seconds - week.seen_seconds > UNSEEN_SECONDS:
-        words.append(f"seen for {hours(week.seen_seconds):.1f} of {hours(week.elapsed_seconds):.1f} h")
+        words.append(f"seen for {duration(week.seen_seconds)} of {duration(week.elapsed_seconds)}")
     return ", ".join(words)
 
 

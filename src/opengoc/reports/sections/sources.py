@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from itertools import groupby
 
 from opengoc.base.figure import Figure
 from opengoc.reports.inputs import Coverage, ReportInputs, WeekUsage
@@ -37,12 +38,19 @@ def _days(source: Coverage, week: WeekUsage) -> str:
 
 
 def _lacking(source: Coverage, week: WeekUsage, as_of: datetime) -> str:
-    holes = [day for day in days_of(week) if day not in source.days]
-    lines = [", ".join(day.isoformat() for day in holes if day <= as_of.date())]
-    if any(day > as_of.date() for day in holes):
+    lines = []
+    begun = [day for day in days_of(week) if day <= as_of.date()]
+    for reason, days in groupby(begun, lambda day: "" if day in source.days else _why(source, day)):
+        if reason:
+            first, *others = days
+            lines.append(f"{first} to {others[-1]}: {reason}" if others else f"{first}: {reason}")
+    if len(begun) < len(days_of(week)):
         lines.append("the rest of the week is ahead")
-    lines.append(source.reason if holes else "")
-    return "; ".join(line for line in lines if line) or "nothing"
+    return "; ".join(lines) or "nothing"
+
+
+def _why(source: Coverage, day: date) -> str:
+    return source.reasons.get(day) or "not read"
 
 
 def _suspects(inputs: ReportInputs, as_of: datetime) -> Table:
