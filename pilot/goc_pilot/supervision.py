@@ -16,6 +16,10 @@ _CLEAN_SECONDS = 2
 _VACATE_SLACK_SECONDS = 8
 
 
+# Exit statuses of a startd that was told to end: by condor_off, and by condor_drain (DAEMON_NO_RESTART).
+_BIDDEN = (0, 99)
+
+
 class Seen(NamedTuple):
     """One look at the pilot's HTCondor."""
 
@@ -95,7 +99,7 @@ def _unbidden_end(seen: Seen) -> Optional[Ending]:
         return Ending("idle", "no job came")
     if seen.startd_starts > 1:
         return Ending("startd-died", "the startd ended and was started again")
-    if seen.startd_status == 0:
+    if seen.startd_status in _BIDDEN:
         return Ending("drained", "the pool told the startd to stop")
     if seen.startd_status is not None:
         return Ending("startd-died", "the startd ended with status {}".format(seen.startd_status))

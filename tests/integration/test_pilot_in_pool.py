@@ -90,19 +90,20 @@ def test_it_joins_runs_the_job_that_start_allows_and_ends_when_idle(
 def test_a_signal_gives_the_job_its_soft_kill_and_the_queue_its_job_back(
     pool: PilotPool, worker: Callable[..., Worker]
 ) -> None:
-    job = pool.submit("trap 'sleep 1; exit 3' TERM; sleep 3600 & wait", "cms", "kill_sig = SIGTERM")
     pilot = worker(signal_grace_seconds=15)
+    witness = pilot.folder / "witness"
+    job = pool.submit(f"trap 'echo soft > {witness}; exit 3' TERM; sleep 3600 & wait", "cms")
     pilot.start()
     joined(pool, pilot)
-    wait_for(
-        "the job", lambda: pilot.report()["jobs"]["running"] is not None or pool.job_status(job) == 2, 60
-    )
     wait_for("the job", lambda: pool.job_status(job) == 2, 60)
+    # The shell has its trap by the time that it has a child.
+    pilot.do("until pgrep -x sleep; do sleep 0.1; done")
     signalled = time.monotonic()
     pilot.do("kill -TERM $pilot")
 
     assert pilot.exit_code(30) == 13, pilot.stderr()
     assert time.monotonic() - signalled < 15
+    assert witness.read_text() == "soft\n"
     assert pilot.left() == []
     assert pilot.report()["end"] == {"reason": "signal", "message": "got SIGTERM", "exit_code": 13}
     wait_for("the job's return to the queue", lambda: pool.job_status(job) == 1, 30)
@@ -131,6 +132,25 @@ def test_it_ends_before_the_batch_system_does_and_refuses_jobs_that_cannot_finis
     assert results["cores"] == "not asked for"
     for job in (endless, too_long):
         pool.remove(job)
+
+
+def test_the_pools_administrator_drains_it_and_the_running_job_is_let_finish(
+    pool: PilotPool, worker: Callable[..., Worker]
+) -> None:
+    running = pool.submit("sleep 12", "cms")
+    pilot = worker()
+    pilot.start()
+    slot = joined(pool, pilot)
+    wait_for("the job", lambda: pool.job_status(running) == 2, 60)
+    waiting = pool.submit("sleep 1", "cms")
+    pool.tool(f"condor_drain -graceful -exit-on-completion {slot['Name']}")
+
+    assert pilot.exit_code(60) == 0, pilot.stderr()
+    assert pilot.left() == []
+    assert pilot.report()["end"]["reason"] == "drained"
+    assert pool.job_status(running) == 4
+    assert pool.job_status(waiting) == 1
+    pool.remove(waiting)
 
 
 def test_a_pilot_killed_outright_takes_its_daemons_along_and_leaves_its_last_report(

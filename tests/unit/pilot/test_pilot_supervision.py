@@ -53,6 +53,7 @@ def test_a_pilot_that_waits_for_its_first_log_line_goes_on() -> None:
         ({"now": 7000.0, "idle_since": 7000.0}, "walltime"),
         ({"now": 6000.0, "idle_since": 6000.0, "claims": 0}, "walltime"),
         ({"startd_status": 0}, "drained"),
+        ({"startd_status": 99}, "drained"),
         ({"startd_status": 4}, "startd-died"),
         ({"startd_starts": 2}, "startd-died"),
         ({"master_status": -9}, "startd-died"),
