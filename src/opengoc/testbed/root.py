@@ -101,6 +101,8 @@ def build_root(progress: Progress) -> Path:
 
 def mirror() -> str:
     """The Debian mirror that this machine's apt uses. Raises Permanent when it has none."""
+    if shutil.which("apt-get") is None:
+        raise Permanent("this machine has no apt; name a root that has HTCondor and Slurm with --root")
     listed = subprocess.run(
         [
             "apt-get",
