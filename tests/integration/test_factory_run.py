@@ -1,0 +1,236 @@
+"""The factory on a real grid: jobs of two VOs run at two sites, and faults do no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.testbed_grid import Grid, wait_for
+
+from opengoc.app import House
+from opengoc.cli.factory import factory_loop
+from opengoc.condor.session import Pool, Session
+from opengoc.factory.act import SUBMISSION
+from opengoc.factory.model import Limit
+from opengoc.store import ledger
+from opengoc.store.ledger import EffectState
+from opengoc.testbed import faults
+
+pytestmark = pytest.mark.integration
+
+StartGrid = Callable[[Path], Grid]
+
+WHERE_IT_RAN = (
+    "ClusterId",
+    "VO",
+    "JobStatus",
+    "ExitCode",
+    "MachineAttrGLIDEIN_Site0",
+    "MachineAttrGOC_Digest0",
+    "MachineAttrGOC_PilotId0",
+    "NumJobStarts",
+)
+
+
+@pytest.fixture
+def own_grid(private_grid: StartGrid, tmp_path: Path) -> Iterator[Grid]:
+    """A grid of the test's own, its registry loaded."""
+    grid = private_grid(tmp_path / "home")
+    done = grid.goc("registry", "import", str(grid.home / "registry"))
+    assert done.returncode == 0, done.stderr
+    yield grid
+
+
+def session(grid: Grid, pool: str, tokens: str = "operator") -> Session:
+    return Session(Pool(name=pool, collector=grid.address(pool), token_directory=grid.layout.tokens / tokens))
+
+
+def queue_jobs(grid: Grid, vo: str, count: int, *, desired_sites: str = "", seconds: int = 2) -> int:
+    """Put jobs of a VO into the pool's queue; their cluster."""
+    description = {
+        "universe": "vanilla",
+        "executable": "/bin/sleep",
+        "arguments": str(seconds),
+        "transfer_executable": "false",
+        "should_transfer_files": "YES",
+        "request_memory": "256",
+        "request_disk": "1024",
+    }
+    if desired_sites:
+        description["+DESIRED_Sites"] = json.dumps(desired_sites)
+    with session(grid, "pool", vo) as each:
+        return each.submit(grid.schedd("pool"), description, count=count).cluster
+
+
+def payloads(grid: Grid) -> list[dict[str, Any]]:
+    """Finished jobs of the VOs, from the history of the pool's schedd."""
+    with session(grid, "pool") as each:
+        found = each.history(grid.schedd("pool"), "true", WHERE_IT_RAN)
+    assert found.complete, found.error
+    return [dict(ad) for ad in found.items]
+
+
+def pilots_left(grid: Grid) -> list[Any]:
+    with session(grid, "factory", "factory") as each:
+        found = each.jobs(grid.schedd("factory"), "true", ["GOC_PilotId"])
+    assert found.complete, found.error
+    return list(found.items)
+
+
+def pilots_seen_by_the_factory(grid: Grid) -> list[str]:
+    with session(grid, "factory", "factory") as each:
+        found = each.history(grid.schedd("factory"), "true", ["GOC_PilotId"])
+    assert found.complete, found.error
+    return [ad["GOC_PilotId"] for ad in found.items]
+
+
+def pilots_seen_by_the_sites(grid: Grid) -> list[str]:
+    with session(grid, "site-condor") as each:
+        found = each.history(grid.schedd("site-condor"), "true", ["GOC_PilotId"])
+    assert found.complete, found.error
+    log = grid.layout.completions_of_slurm
+    lines = log.read_text().splitlines() if log.exists() else []
+    names = [
+        word.removeprefix("Name=") for line in lines for word in line.split() if word.startswith("Name=")
+    ]
+    return [ad["GOC_PilotId"] for ad in found.items] + names
+
+
+def digest_of(grid: Grid) -> str:
+    house = House(grid.home)
+    try:
+        return factory_loop(house).configuration.digest
+    finally:
+        house.close()
+
+
+def test_jobs_of_two_vos_run_at_both_sites_and_a_bound_job_only_at_its_own(own_grid: Grid) -> None:
+    grid = own_grid
+    free = {vo: queue_jobs(grid, vo, 6) for vo in ("cms", "ligo")}
+    # A blank after the comma: on both sides of the match it has to say the same.
+    bound = queue_jobs(grid, "cms", 4, desired_sites="ITB-NOWHERE, ITB-SLURM")
+    done = grid.goc("-v", "factory", "run", "--until-done", timeout=360)
+    assert done.returncode == 0, done.stderr
+
+    ran = payloads(grid)
+    assert len(ran) == 16
+    assert {(job["JobStatus"], job["ExitCode"]) for job in ran} == {(4, 0)}
+    assert Counter(job["VO"] for job in ran) == {"cms": 10, "ligo": 6}
+    assert {job["MachineAttrGLIDEIN_Site0"] for job in ran} == {"ITB-CONDOR", "ITB-SLURM"}
+    assert {job["MachineAttrGLIDEIN_Site0"] for job in ran if job["ClusterId"] == bound} == {"ITB-SLURM"}
+    assert {job["ClusterId"] for job in ran} == {*free.values(), bound}
+    assert {job["MachineAttrGOC_Digest0"] for job in ran} == {digest_of(grid)}
+
+    assert pilots_left(grid) == []
+    known = pilots_seen_by_the_factory(grid)
+    assert max(Counter(known).values()) == 1
+    assert {job["MachineAttrGOC_PilotId0"] for job in ran} <= set(known)
+    at_sites = pilots_seen_by_the_sites(grid)
+    assert max(Counter(at_sites).values()) == 1
+    assert set(at_sites) <= set(known)
+
+    collected = list((grid.home / "factory" / "pilots").glob("*/*/pilot-report.json"))
+    reports = [json.loads(path.read_text()) for path in collected]
+    assert {each["pilot_id"] for each in reports} >= {job["MachineAttrGOC_PilotId0"] for job in ran}
+    assert {each["policy_digest"] for each in reports} == {digest_of(grid)}
+
+    status = json.loads(grid.goc("factory", "status", "--json").stdout)
+    assert (status["idle_jobs"], status["pilots"], status["frozen"]) == (0, 0, "")
+
+
+def test_a_schedd_that_does_not_answer_freezes_the_factory_and_nothing_is_removed(own_grid: Grid) -> None:
+    grid = own_grid
+    queue_jobs(grid, "cms", 20, seconds=120)
+    house = House(grid.home)
+    try:
+        loop = factory_loop(house)
+        quick = replace(loop, pool=replace(loop.pool, timeout_seconds=3.0))
+        first = quick.once()
+        assert sum(first.submitted.values()) > 0
+        before = len(pilots_left(grid))
+        (schedd,) = faults.running_daemons(grid.layout, machine="pool", daemon="schedd")
+        os.kill(schedd.pid, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                cycle = quick.once()
+                assert "no answer to jobs within 3 s" in cycle.frozen
+                assert (cycle.submitted, cycle.removed) == ({}, 0)
+                assert {row.limit for row in cycle.rows} == {Limit.FROZEN}
+            assert len(pilots_left(grid)) == before
+            status = json.loads(grid.goc("factory", "status", "--json").stdout)
+            assert "no answer" in status["frozen"]
+            assert [s["complete"] for s in status["sources"]] == [False, True, True]
+        finally:
+            os.kill(schedd.pid, signal.SIGCONT)
+        wait_for(lambda: not quick.once().frozen, "the factory goes on", seconds=60)
+    finally:
+        house.close()
+
+
+def test_a_killed_loop_goes_on_where_it_was_and_no_pilot_is_sent_twice(own_grid: Grid) -> None:
+    grid = own_grid
+    clusters = [queue_jobs(grid, vo, 8) for vo in ("cms", "ligo")]
+    submitted = 0
+    for kill_after in (2, 1):
+        loop = subprocess.Popen(
+            [sys.executable, "-m", "opengoc", "--home", str(grid.home), "-v", "factory", "run"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert loop.stderr is not None
+        seen = 0
+        for line in loop.stderr:
+            seen += "action=submit" in line
+            if seen == kill_after:
+                break
+        # In the middle of its submissions: some are in the queue and not settled, some only decided.
+        loop.send_signal(signal.SIGKILL)
+        loop.wait()
+        loop.stderr.close()
+        submitted += seen
+    assert submitted == 3
+    done = grid.goc("-v", "factory", "run", "--until-done", timeout=400)
+    assert done.returncode == 0, done.stderr
+
+    ran = payloads(grid)
+    assert Counter(job["ClusterId"] for job in ran) == dict.fromkeys(clusters, 8)
+    assert {(job["JobStatus"], job["ExitCode"], job["NumJobStarts"]) for job in ran} == {(4, 0, 1)}
+    assert pilots_left(grid) == []
+    known = pilots_seen_by_the_factory(grid)
+    assert max(Counter(known).values()) == 1
+    assert max(Counter(pilots_seen_by_the_sites(grid)).values()) == 1
+    house = House(grid.home)
+    try:
+        with house.database.read() as connection:
+            effects = ledger.effects(connection, SUBMISSION)
+    finally:
+        house.close()
+    assert {effect.state for effect in effects} <= {EffectState.SETTLED, EffectState.ABANDONED}
+    assert {each.key for each in effects if each.state is EffectState.SETTLED} == set(known)
+
+
+def test_a_second_loop_in_the_same_home_is_refused_and_sigterm_ends_after_the_cycle(own_grid: Grid) -> None:
+    grid = own_grid
+    command = [sys.executable, "-m", "opengoc", "--home", str(grid.home), "factory", "run"]
+    loop = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        status = grid.home / "factory" / "status.json"
+        wait_for(status.exists, "the loop ran a cycle", seconds=30)
+        second = grid.goc("factory", "run", "--once")
+        assert second.returncode == 4
+        assert f"process {loop.pid}" in second.stderr
+        loop.send_signal(signal.SIGTERM)
+        _, errors = loop.communicate(timeout=30)
+        assert (loop.returncode, errors) == (0, "")
+    finally:
+        loop.kill()
+        loop.wait()
