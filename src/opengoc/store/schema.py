@@ -121,3 +121,26 @@ leases = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
 )
+
+#: Personal data, one row a person: see vault.py.
+vault = Table(
+    "vault",
+    metadata,
+    Column("id", _name, primary_key=True),
+    Column("reference", _name, nullable=False),
+    Column("value", Text),
+    Column("written_at", BigInteger, nullable=False),
+    UniqueConstraint("reference", name="vault_reference"),
+)
+
+vault_accesses = Table(
+    "vault_accesses",
+    metadata,
+    Column("seq", _identity, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("person", _name, nullable=False),
+    Column("why", Text, nullable=False),
+)
+Index("vault_accesses_person", vault_accesses.c.person)
