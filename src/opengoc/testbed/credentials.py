@@ -1,6 +1,6 @@
 """Keys and tokens of a testbed: one signing key a pool, one token a purpose, the least each needs.
 
-Keys stay; tokens are made again at every start and live a week, the pilots' token a day.
+Keys stay. Tokens are made again at every start and every few hours; they live a week, the pilots' a day.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def failing_daemon(layout: Layout, since: Mapping[str, int]) -> str | None:
 
 
 def explain(layout: Layout, machine: str) -> str:
-    """The end of the log that most likely says why a machine is not up. Raises InvalidInput (unknown name)."""
+    """The end of the log that says most likely why a machine is not up. Raises InvalidInput."""
     logs = {one.name: one.log for one in machines_of(layout, Path("/"))}
     if machine not in logs:
         raise InvalidInput("machine", machine, f"must be one of {', '.join(logs)}")

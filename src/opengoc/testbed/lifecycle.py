@@ -83,6 +83,8 @@ def up(home: Path, root: Path, progress: Progress) -> Up:
             # What a killed `up` or a killed supervisor may have left would hold the ports.
             end_processes(layout)
             make_folders(layout)
+            for delay in layout.delays.iterdir():
+                delay.unlink()
             write_atomically(layout.root, f"{root}\n")
             ports = load_or_choose(layout.ports)
             require_free(ports.all(), layout.ports)

@@ -20,7 +20,7 @@ from opengoc.base.ids import digest
 
 SUITE = "trixie"
 VARIANT = "essential"
-#: By name; versions are those of the suite, recorded in ``packages.txt`` beside the root.
+#: By name, in the versions of the suite; the package list inside the root says which.
 PACKAGES = (
     "bash",
     "ca-certificates",
@@ -33,7 +33,7 @@ PACKAGES = (
     "slurmd",
 )
 
-#: A built root: (name of the step, steps done, steps in all).
+#: Told of each step of a build: (name of the step, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
 
 
@@ -72,6 +72,17 @@ def build_root(progress: Progress) -> Path:
     A second builder waits for the first. Raises Temporary (mirror away, disk full) or Permanent (no tools).
     """
     root = root_folder()
+    if root.is_dir():
+        return root
+    try:
+        return _build(root, progress)
+    except OSError as error:
+        raise Temporary(
+            f"cannot write the root {root}: {error.strerror}; make room, or set GOC_CACHE to another folder"
+        ) from error
+
+
+def _build(root: Path, progress: Progress) -> Path:
     with _only_builder(root):
         if root.is_dir():
             return root

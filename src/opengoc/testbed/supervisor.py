@@ -20,6 +20,7 @@ from types import FrameType
 from opengoc.base.errors import GocError
 from opengoc.base.instant import format_instant, parse_instant, utc_now
 from opengoc.store.hold import hold
+from opengoc.testbed.credentials import make_tokens, tokens_of
 from opengoc.testbed.files import write_atomically
 from opengoc.testbed.layout import CONDOR_SANDBOXES, Layout
 from opengoc.testbed.machines import Machine, machines_of
@@ -32,6 +33,9 @@ _TICK_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 30.0
 #: A machine that ran this long has recovered: its next failure starts from the shortest wait.
 _STEADY_SECONDS = 60.0
+#: Tokens live a day at least: made anew this often, none that is handed out is about to end.
+_TOKEN_SECONDS = 6 * 3600.0
+_TOKEN_RETRY_SECONDS = 60.0
 #: HTCondor's daemons write their queues and leave within this time, or are killed.
 _GRACE_SECONDS = 6.0
 
@@ -54,9 +58,12 @@ class Run:
 class Supervisor:
     """Keeps the machines of one testbed running until told to stop."""
 
-    def __init__(self, layout: Layout, machines: list[Machine]) -> None:
+    def __init__(self, layout: Layout, root: Path) -> None:
         self._layout = layout
-        self._runs = [Run(machine) for machine in machines]
+        self._root = root
+        self._runs = [Run(machine) for machine in machines_of(layout, root)]
+        # `up` made them just before it started this process.
+        self._renew_tokens_at = time.monotonic() + _TOKEN_SECONDS
         self._stopping = False
 
     def run(self) -> None:
@@ -67,6 +74,7 @@ class Supervisor:
             while not self._stopping:
                 if self._tick():
                     self._write_status("running")
+                self._renew_tokens()
                 time.sleep(_TICK_SECONDS)
             self._write_status("stopping")
         finally:
@@ -119,6 +127,17 @@ class Supervisor:
             return True
         path.unlink(missing_ok=True)
         return False
+
+    def _renew_tokens(self) -> None:
+        if time.monotonic() < self._renew_tokens_at:
+            return
+        wait = _TOKEN_SECONDS
+        try:
+            make_tokens(self._layout, self._root, tokens_of(self._layout))
+        except GocError as error:
+            wait = _TOKEN_RETRY_SECONDS
+            log.warning("action=renew_tokens failed, again in %.0f s: %s", wait, error)
+        self._renew_tokens_at = time.monotonic() + wait
 
     def _write_status(self, phase: str) -> None:
         me = process(os.getpid())
@@ -179,7 +198,7 @@ def main() -> None:
     layout = Layout(home)
     try:
         with hold(home, ROLE):
-            Supervisor(layout, machines_of(layout, root)).run()
+            Supervisor(layout, root).run()
     except GocError as error:
         log.error("%s", error)
         raise SystemExit(error.exit_code) from None

@@ -1,4 +1,4 @@
-"""The two Debian packages that a testbed needs on the machine itself."""
+"""The Debian packages that a testbed needs on the machine itself."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from opengoc.base.errors import Permanent, Temporary
 
-#: Command → the package that brings it.
-_COMMANDS = {"bwrap": "bubblewrap", "mmdebstrap": "mmdebstrap"}
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def missing_packages(*, root_is_built: bool) -> list[str]:
-    """Packages to be installed; mmdebstrap only while the root has to be built."""
-    needed = {"bwrap"} if root_is_built else set(_COMMANDS)
-    return sorted(_COMMANDS[command] for command in needed if shutil.which(command) is None)
+    """Packages to be installed; those that only build the private root are left out once it is built."""
+    present = {"bubblewrap": shutil.which("bwrap") is not None}
+    if not root_is_built:
+        present["mmdebstrap"] = shutil.which("mmdebstrap") is not None
+        present["debian-archive-keyring"] = _KEYRING.exists()
+        # Without being root, packages are unpacked in a user namespace of many uids.
+        present["uidmap"] = os.geteuid() == 0 or shutil.which("newuidmap") is not None
+    return sorted(name for name, there in present.items() if not there)
 
 
 def install(packages: list[str], tell: Callable[[str], None]) -> None:
