@@ -63,6 +63,8 @@ class Nouns(TyperGroup):
             return TyperCommand(cmd_name, help=help_text)
         command = typer_command(import_module(module).app)
         command.name = cmd_name
+        # Each noun is a command of its own to Typer, which then offers shell completion for each.
+        command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
         return command
 
 
