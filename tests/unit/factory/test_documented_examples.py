@@ -1,0 +1,29 @@
+"""The examples of docs/reference/entries.md are what the factory reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from opengoc.factory.entries import KnownResource, read_entries
+from opengoc.factory.policy import read_policy
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "entries.md"
+
+
+def test_the_documented_files_have_no_fault() -> None:
+    entries_text, policy_text = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    policy, faults = read_policy(policy_text, "policy.toml")
+    assert faults == ()
+    resources = {
+        name: KnownResource(site=name.removesuffix("-CE")) for name in ("ITB-CONDOR-CE", "ITB-SLURM-CE")
+    }
+    entries, faults = read_entries(
+        entries_text, "entries.toml", vocabulary=policy.vocabulary, resources=resources
+    )
+    assert faults == ()
+    assert [(entry.name, entry.enabled) for entry in entries] == [
+        ("ITB-CONDOR-2core", True),
+        ("ITB-SLURM-1core", False),
+    ]
+    assert entries[0].values()["HasSquid"] is True
