@@ -36,6 +36,8 @@ NOUNS = {
     "testbed": ("opengoc.cli.testbed", "Bring a grid up on this machine, and down again."),
 }
 
+_COMPLETION = ("install_completion", "show_completion")
+
 
 class Nouns(TyperGroup):
     """The group ``goc``: one lazily imported sub-command a noun."""
@@ -64,7 +66,7 @@ class Nouns(TyperGroup):
         command = typer_command(import_module(module).app)
         command.name = cmd_name
         # Each noun is a command of its own to Typer, which then offers shell completion for each.
-        command.params = [p for p in command.params if p.name not in ("install_completion", "show_completion")]
+        command.params = [p for p in command.params if p.name not in _COMPLETION]
         return command
 
 
@@ -104,7 +106,7 @@ def _open(
 def run() -> None:
     """Entry point of ``goc``: an error raised on purpose ends as one message and its exit code."""
     try:
-        app()
+        app(prog_name="goc")
     except GocError as error:
         sys.stderr.write(f"goc: {error}\n")
         raise SystemExit(error.exit_code) from None

@@ -1,0 +1,95 @@
+"""The command itself: what it says of itself, and how it answers what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.acceptance.command import goc
+
+from opengoc.cli.main import NOUNS
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_help_names_every_noun_without_importing_one(tmp_path: Path) -> None:
+    program = (
+        "import sys; from opengoc.cli.main import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = ('duckdb', 'htcondor', 'deltalake', 'fastapi')\n"
+        "assert not [name for name in sys.modules if name.startswith(heavy)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert all(noun in done.stdout for noun in NOUNS)
+
+
+@pytest.mark.parametrize("noun", sorted(NOUNS))
+def test_every_noun_explains_itself(noun: str, tmp_path: Path) -> None:
+    done = goc(tmp_path, noun, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: goc" in done.stdout
+    assert "completion" not in done.stdout
+
+
+def test_an_unknown_noun_is_a_usage_error(tmp_path: Path) -> None:
+    assert goc(tmp_path, "frobnicate").returncode == 2
+
+
+def test_settings_with_faults_are_refused_with_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "goc.toml").write_text(
+        'nome = "x"\n[[pools]]\nname = "a pool"\ncollector = "c"\nschedds = []\ntoken_directory = "t"\n'
+    )
+    done = goc(tmp_path, "config", "check")
+    assert done.returncode == 3
+    for fault in ("nome: is not a known key", "pools.0.name", "pools.0.schedds"):
+        assert fault in done.stderr
+
+
+def test_settings_that_are_no_toml_name_the_line(tmp_path: Path) -> None:
+    (tmp_path / "goc.toml").write_text("name = \n")
+    done = goc(tmp_path, "config", "check")
+    assert done.returncode == 3
+    assert "line 1" in done.stderr
+
+
+def test_a_home_whose_role_another_process_holds_is_refused_by_name(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from opengoc.store.hold import hold\n"
+            "with hold(Path(sys.argv[1]), 'demo'): print('held', flush=True); time.sleep(60)",
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        refused = goc(tmp_path, "demo")
+        assert refused.returncode == 4
+        assert str(holder.pid) in refused.stderr
+    finally:
+        holder.kill()
+        holder.wait()
+    # The kernel let go of the lock with its holder: nothing has to be cleaned up by hand.
+    assert "held by" not in goc(tmp_path, "demo", "--stop").stderr
+
+
+def test_a_home_on_a_file_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    done = goc(tmp_path / "home", "registry", "show")
+    assert done.returncode == 1
+    assert "cannot make the home" in done.stderr
+
+
+def test_the_command_answers_quickly(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert json.loads(goc(tmp_path, "config", "check", "--json").stdout)["name"] == "OpenGOC"
+    assert time.monotonic() - began < 20
