@@ -213,14 +213,12 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
     columns = (
         "entry",
         "VO",
-        "matching jobs#",
-        "requested#",
+        "jobs#",
+        "asked#",
         "allowed#",
-        "submitted#",
+        "sent#",
         "limit",
-        "idle#",
-        "running#",
-        "held#",
+        "wait/run/held#",
         "free slots#",
     )
     rows = [
@@ -232,9 +230,7 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
             row.allowed,
             cycle.submitted.get((row.entry, row.vo), 0),
             f"{row.limit.value}: {row.detail}" if row.detail else row.limit.value,
-            row.idle,
-            row.running,
-            row.held,
+            f"{row.idle}/{row.running}/{row.held}",
             row.free_slots,
         )
         for row in cycle.rows

@@ -22,11 +22,12 @@ from opengoc.condor.session import Pool, Session
 from opengoc.factory.act import Actor
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.cycle import Cycle, History, Source, write_status
-from opengoc.factory.decide import Pace, decide
+from opengoc.factory.decide import decide
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
     Memory,
+    Pace,
     PayloadState,
     RemovePilot,
     Snapshot,

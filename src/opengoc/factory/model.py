@@ -106,6 +106,10 @@ class Snapshot:
         """All of them."""
         return (*self.queues, self.pilots, self.slots)
 
+    def pilots_in(self, state: PilotState) -> list[Pilot]:
+        """The pilots in one state."""
+        return [pilot for pilot in self.pilots.items if pilot.state is state]
+
     @property
     def payloads(self) -> tuple[Payload, ...]:
         """Jobs of all queues."""
@@ -200,6 +204,24 @@ class Memory:
     #: Pilots in the queue, and slots in the pool, when each was last seen whole.
     pilots: int = 0
     slots: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast the factory may act."""
+
+    #: Pilots submitted in one cycle, over all entries.
+    submissions: int = 50
+    #: Pilots removed in one cycle.
+    removals: int = 10
+    #: A running pilot that has not joined the pool by then is no supply any more.
+    join_seconds: float = 600.0
+    #: A pilot held for so long is given up.
+    held_seconds: float = 300.0
+    #: The output of an ended pilot is given up when it could not be fetched for so long.
+    collect_seconds: float = 900.0
+    #: An entry whose pilots fail so many times in a row is sent one at a time.
+    failures: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)

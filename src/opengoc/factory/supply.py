@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.entries import Entry
 from opengoc.factory.match import Cluster
+from opengoc.factory.model import Pace, PilotState, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +86,52 @@ def assign(clusters: Sequence[Cluster], rooms: Iterable[Room]) -> Assignment:
             if left[number]:
                 left[number] = free.put(clusters[number], left[number], entry, used)
     return Assignment(left=tuple(left), used=frozenset(used))
+
+
+def rooms_of(
+    snapshot: Snapshot,
+    configuration: Configuration,
+    *,
+    joined: frozenset[str],
+    now: datetime,
+    pace: Pace,
+) -> Iterable[Room]:
+    """Free slots, running pilots that have yet to join, waiting pilots: the oldest of each first."""
+    for slot in snapshot.slots.items:
+        # A pilot of another digest decides by another policy: whether it takes a job is not ours to say.
+        if slot.accepting and slot.cores and slot.digest == configuration.digest:
+            for vo in slot.vos:
+                yield Room(
+                    pilot_id=slot.pilot_id,
+                    entry=slot.entry,
+                    vo=vo,
+                    cores=slot.cores,
+                    memory_mib=slot.memory_mib,
+                    rank=0,
+                )
+    for pilot in sorted(snapshot.pilots.items, key=lambda pilot: (pilot.since, pilot.id)):
+        entry = configuration.entries.get(pilot.entry)
+        if entry is None or pilot.digest != configuration.digest:
+            continue
+        due = pilot.since + timedelta(seconds=pace.join_seconds)
+        if pilot.state is PilotState.RUNNING and pilot.id not in joined and now < due:
+            yield _whole(pilot.id, entry, pilot.vo, rank=1)
+        elif pilot.state is PilotState.IDLE:
+            yield _whole(pilot.id, entry, pilot.vo, rank=2)
+    for submission in snapshot.submissions:
+        if entry := configuration.entries.get(submission.entry):
+            yield _whole(submission.pilot_id, entry, submission.vo, rank=3)
+
+
+def _whole(pilot_id: str, entry: Entry, vo: str, *, rank: int) -> Room:
+    return Room(
+        pilot_id=pilot_id,
+        entry=entry.name,
+        vo=vo,
+        cores=entry.cores,
+        memory_mib=entry.memory_mib,
+        rank=rank,
+    )
 
 
 def narrowest_first(clusters: Sequence[Cluster]) -> list[int]:

@@ -21,13 +21,14 @@ from tests.unit.factory.world import (
 )
 
 from opengoc.factory.configuration import Configuration
-from opengoc.factory.decide import Pace, decide
+from opengoc.factory.decide import decide
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
     EntryRow,
     Limit,
     Memory,
+    Pace,
     PayloadState,
     PilotState,
     RemovePilot,

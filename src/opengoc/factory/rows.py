@@ -1,0 +1,73 @@
+"""One row an entry and VO: what a cycle found and decided, for people and for the history. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from opengoc.factory.bounds import States
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.demand import SHUT, Bound, Place, Share
+from opengoc.factory.match import Cluster
+from opengoc.factory.model import EntryRow, Limit, PilotState, Snapshot
+
+
+def rows_of(
+    snapshot: Snapshot,
+    configuration: Configuration,
+    clusters: Sequence[Cluster],
+    pilots: Mapping[Place, States],
+    shares: Mapping[Place, Share],
+    bounds: Mapping[str, Bound],
+    capped: frozenset[Place],
+) -> tuple[EntryRow, ...]:
+    """The rows of every entry and VO, in order of name; ``capped`` are those that the pace cut."""
+    matching: Counter[Place] = Counter()
+    for cluster in clusters:
+        for name in cluster.entries:
+            matching[(name, cluster.vo)] += cluster.idle
+    free = Counter((slot.entry, vo) for slot in snapshot.slots.items if slot.cores for vo in slot.vos)
+    places = [(name, vo) for name, entry in configuration.entries.items() for vo in entry.vos]
+    return tuple(
+        _row(
+            place,
+            pilots.get(place, Counter()),
+            share=shares.get(place, Share(requested=0, allowed=0)),
+            bound=bounds[place[0]],
+            capped=place in capped,
+            matching_jobs=matching[place],
+            free_slots=free[place],
+        )
+        for place in places
+    )
+
+
+def _row(
+    place: Place,
+    pilots: States,
+    *,
+    share: Share,
+    bound: Bound,
+    capped: bool,
+    matching_jobs: int,
+    free_slots: int,
+) -> EntryRow:
+    limit, detail = Limit.NONE, ""
+    if bound.limit in SHUT or bound.limit is Limit.FAILING:
+        # A shut or failing entry says so even when nothing was asked of it.
+        limit, detail = bound.limit, bound.detail
+    elif share.allowed < share.requested:
+        limit, detail = (Limit.CYCLE, "the next cycle goes on") if capped else (bound.limit, bound.detail)
+    return EntryRow(
+        entry=place[0],
+        vo=place[1],
+        matching_jobs=matching_jobs,
+        requested=share.requested,
+        allowed=share.allowed,
+        limit=limit,
+        detail=detail,
+        idle=pilots[PilotState.IDLE],
+        running=pilots[PilotState.RUNNING],
+        held=pilots[PilotState.HELD],
+        free_slots=free_slots,
+    )
