@@ -159,7 +159,9 @@ def check_token(node: Node, parameters: Mapping[str, Any]) -> str:
         raise CheckFailed("not valid before {:.0f} s from now: is the node's clock behind?".format(early))
     endless = any(token.expires is None for token in good)
     until = "ever" if endless else format_epoch(max(token.expires or 0 for token in good))
-    return "{} of {}, good until {}".format(good[0].subject, good[0].issuer, until)
+    early_end = not endless and all((token.expires or 0) < node.ends_at for token in good)
+    remark = ", before the pilot's end" if early_end else ""
+    return "{} of {}, good until {}{}".format(good[0].subject, good[0].issuer, until, remark)
 
 
 def check_condor(node: Node, parameters: Mapping[str, Any]) -> str:

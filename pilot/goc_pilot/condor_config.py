@@ -35,6 +35,8 @@ SEC_USE_FAMILY_SESSION = False
 
 _DAEMONS = """
 DAEMON_LIST = MASTER, STARTD
+# What the account keeps in ~/.condor is not the pilot's.
+USER_CONFIG_FILE =
 # A folder of programs that is updated under a running pilot must not restart it.
 MASTER_NEW_BINARY_RESTART = NEVER
 USE_SHARED_PORT = False
@@ -149,7 +151,8 @@ def slot_attributes(config: Config, times: Times, pilot_file: str) -> Mapping[st
         "GOC_Draining": "False",
         "GOC_Accepting": accepting(config, times),
         "GOC_Start": setting(config.start),
-        # A slot whose node died must not be matched for the quarter of an hour that is usual.
+        # A slot whose node died must not be matched longer than need be: the collector drops it at its first
+        # housekeeping after this, instead of after a quarter of an hour more.
         "ClassAdLifetime": "3 * $(UPDATE_INTERVAL)",
     }
 

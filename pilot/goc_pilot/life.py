@@ -206,6 +206,7 @@ class Pilot:
             self._idle_since = now
         return Seen(
             now=now,
+            launched_at=self.record.startd_started_at or now,
             master_status=condor.status(),
             startd_starts=log.starts,
             startd_status=log.exit_status,
@@ -240,7 +241,7 @@ class Pilot:
             self._note_jobs()
         if self.layout is not None:
             if ending.is_failure and self.condor is not None:
-                self._note(log_tails=log_tails(self.layout.path("log"), _TAIL_LINES))
+                self._note_log_tails(self.layout)
             _remove(self.layout.work_directory)
         self._note(state="ended", ended_at=time.time())
         self._print_report()
@@ -255,6 +256,12 @@ class Pilot:
         else:
             # A scratch folder may outlive its killed starter; no process does.
             self._note(jobs=jobs._replace(running=0) if self.record.state == "ending" else jobs)
+
+    def _note_log_tails(self, layout: Layout) -> None:
+        try:
+            self._note(log_tails=log_tails(layout.path("log"), _TAIL_LINES))
+        except OSError as error:
+            _say("HTCondor's logs cannot be read: {}".format(error))
 
     def _note(self, **changes: Any) -> None:
         """Keep what is now known and write it out. A report that cannot be written is no reason to end."""
@@ -320,11 +327,18 @@ def _remove(folder: str) -> None:
     for path, folders, _ in os.walk(folder):
         for name in folders:
             inner = os.path.join(path, name)
-            if not os.path.islink(inner):
-                os.chmod(inner, 0o700)
+            if not os.path.islink(inner) and not os.access(inner, os.R_OK | os.W_OK | os.X_OK):
+                _open_folder(inner)
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.exists(folder):
         _say("{} could not be removed".format(folder))
+
+
+def _open_folder(path: str) -> None:
+    try:
+        os.chmod(path, 0o700)
+    except OSError as error:
+        _say("{} stays closed: {}".format(path, error))
 
 
 def _say(message: str) -> None:

@@ -56,20 +56,20 @@ def descendants(root: int) -> List[int]:
 
 
 def parent_of(pid: int) -> int:
-    """The parent's process id; 0 when the process is gone."""
+    """The parent's process id; 0 when the process is gone or hidden."""
     try:
         with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat:
             # 17 (condor_startd) S 12 17 12 0 -1 ...: the name may hold blanks and parentheses.
             return int(stat.read().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0
 
 
 def send(pid: int, number: int) -> None:
-    """Send a signal; a process that is gone already is a normal outcome."""
+    """Send a signal. A process that is gone, or that a set-uid program gave to another user, gets none."""
     try:
         os.kill(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 

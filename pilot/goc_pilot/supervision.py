@@ -18,12 +18,16 @@ _VACATE_SLACK_SECONDS = 8
 
 # Exit statuses of a startd that was told to end: by condor_off, and by condor_drain (DAEMON_NO_RESTART).
 _BIDDEN = (0, 99)
+# The startd writes its log within a second; a master that cannot start one tries for ever.
+_STARTUP_SECONDS = 60
 
 
 class Seen(NamedTuple):
     """One look at the pilot's HTCondor."""
 
     now: float
+    #: When the master was started.
+    launched_at: float
     #: Exit status of the master (negative: signal); None while it runs.
     master_status: Optional[int]
     startd_starts: int
@@ -97,6 +101,8 @@ def _unbidden_end(seen: Seen) -> Optional[Ending]:
     """Why HTCondor ended by itself; None: it did not."""
     if seen.startd_idle:
         return Ending("idle", "no job came")
+    if seen.startd_starts == 0 and seen.now - seen.launched_at >= _STARTUP_SECONDS:
+        return Ending("startd-died", "no startd started within {} s".format(_STARTUP_SECONDS))
     if seen.startd_starts > 1:
         return Ending("startd-died", "the startd ended and was started again")
     if seen.startd_status in _BIDDEN:

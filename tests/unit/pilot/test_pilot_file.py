@@ -34,6 +34,24 @@ TOO_NEW_NAMES = {
 TOO_NEW_KEYWORDS = {"capture_output", "text", "missing_ok", "dirs_exist_ok", "onexc", "strict"}
 
 
+CONFIG: dict[str, Any] = {
+    "pilot_id": "plt-1",
+    "factory": "f",
+    "entry": "E",
+    "site": "S",
+    "resource": "R",
+    "vos": ["cms"],
+    "policy_digest": "d" * 64,
+    "collector": "127.0.0.1:1",
+    "start": "true",
+    "cores": 1,
+    "memory_mib": 1,
+    "walltime_seconds": 3600,
+    "token_file": "no.token",
+    "failure_pause_seconds": 0,
+}
+
+
 def pythons() -> list[str]:
     """Every Python 3 of this machine, by version: on the path and in the folders of pyenv."""
     named = [shutil.which(f"python3.{minor}") for minor in range(6, 15)]
@@ -144,23 +162,7 @@ def run(
 def test_it_validates_and_reports_on_every_python_of_this_machine(
     python: str, pilot: Path, tmp_path: Path
 ) -> None:
-    config = {
-        "pilot_id": "plt-1",
-        "factory": "f",
-        "entry": "E",
-        "site": "S",
-        "resource": "R",
-        "vos": ["cms"],
-        "policy_digest": "d" * 64,
-        "collector": "127.0.0.1:1",
-        "start": "true",
-        "cores": 1,
-        "memory_mib": 1,
-        "walltime_seconds": 3600,
-        "token_file": "no.token",
-        "failure_pause_seconds": 0,
-    }
-    done = run(python, pilot, tmp_path, "pilot_id=plt-2", config=config)
+    done = run(python, pilot, tmp_path, "pilot_id=plt-2", config=CONFIG)
 
     assert done.returncode == 11, done.stderr
     report = json.loads((tmp_path / "pilot-report.json").read_text())
@@ -180,6 +182,46 @@ def test_it_validates_and_reports_on_every_python_of_this_machine(
         "pilot-report.json",
         "pilot.json",
     ]
+
+
+def test_a_signal_during_a_validation_ends_the_pilot_and_the_command(pilot: Path, tmp_path: Path) -> None:
+    # The command's own arguments tell its process from any other of this machine.
+    seconds = str(70_000 + os.getpid() / 1_000_000)
+    slow = {"name": "slow", "command": ["sh", "-c", f"setsid sleep {seconds} & sleep {seconds}"]}
+    (tmp_path / "pilot.json").write_text(json.dumps({**CONFIG, "validations": [slow]}))
+    words = [sys.executable, str(pilot), "--config", "pilot.json"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 20
+        while len(processes_with(seconds)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(processes_with(seconds)) == 3
+        process.terminate()
+        process.communicate(timeout=20)
+
+    assert process.returncode == 13
+    report = json.loads((tmp_path / "pilot-report.json").read_text())
+    assert report["end"] == {"reason": "signal", "message": "got SIGTERM", "exit_code": 13}
+    assert processes_with(seconds) == []
+
+
+def processes_with(word: str) -> list[str]:
+    """Command lines on this machine that hold a word."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return [line for line in lines if word in line]
+
+
+def test_a_failed_validation_holds_the_node_for_a_while(pilot: Path, tmp_path: Path) -> None:
+    failing = {"name": "always-fails", "command": ["false"]}
+    config = {**CONFIG, "validations": [failing], "failure_pause_seconds": 2}
+    began = time.monotonic()
+    done = run(sys.executable, pilot, tmp_path, config=config)
+
+    assert (done.returncode, time.monotonic() - began >= 2) == (11, True)
 
 
 def test_a_wrong_configuration_is_reported_with_all_its_faults(pilot: Path, tmp_path: Path) -> None:

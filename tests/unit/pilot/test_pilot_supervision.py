@@ -16,6 +16,7 @@ TIMES = Times(begun=0.0, accepts_until=6000.0, stops_at=7000.0, ends_at=7060.0)
 LIMITS = Limits(idle_seconds=300, signal_grace_seconds=20, vacate_seconds=10)
 QUIET: dict[str, Any] = {
     "now": 100.0,
+    "launched_at": 90.0,
     "master_status": None,
     "startd_starts": 1,
     "startd_status": None,
@@ -56,6 +57,7 @@ def test_a_pilot_that_waits_for_its_first_log_line_goes_on() -> None:
         ({"startd_status": 99}, "drained"),
         ({"startd_status": 4}, "startd-died"),
         ({"startd_starts": 2}, "startd-died"),
+        ({"startd_starts": 0, "now": 150.0, "idle_since": 150.0}, "startd-died"),
         ({"master_status": -9}, "startd-died"),
         ({"master_status": 0}, "startd-died"),
         ({"signal_name": "SIGTERM", "signalled_at": 99.0}, "signal"),

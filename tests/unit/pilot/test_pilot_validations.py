@@ -175,6 +175,11 @@ def test_one_good_token_among_old_ones_is_enough(node: Node) -> None:
     assert row(node, "token").result == "ok"
 
 
+def test_a_token_that_ends_before_the_pilot_is_remarked(node: Node) -> None:
+    assert "before the pilot's end" not in row(node, "token").message
+    assert "before the pilot's end" in row(node._replace(ends_at=time.time() + 7200), "token").message
+
+
 def test_a_token_is_read_without_its_signature() -> None:
     assert read_tokens(jwt(exp=50.0, iat=10.0)) == [
         Token(issuer="pool.example.org", subject="pilot@pool.example.org", not_before=10.0, expires=50.0)
