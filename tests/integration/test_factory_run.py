@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from opengoc.factory.act import SUBMISSION
 from opengoc.factory.model import Limit
 from opengoc.store import ledger
 from opengoc.store.ledger import EffectState
-from opengoc.testbed import faults
+from opengoc.testbed import faults, lifecycle
 
 pytestmark = pytest.mark.integration
 
@@ -42,12 +43,17 @@ WHERE_IT_RAN = (
 
 
 @pytest.fixture
-def own_grid(private_grid: StartGrid, tmp_path: Path) -> Iterator[Grid]:
+def own_grid(private_grid: StartGrid) -> Iterator[Grid]:
     """A grid of the test's own, its registry loaded."""
-    grid = private_grid(tmp_path / "home")
-    done = grid.goc("registry", "import", str(grid.home / "registry"))
-    assert done.returncode == 0, done.stderr
-    yield grid
+    # A short name: Slurm keeps sockets below the home, and their paths have a limit of 108 bytes.
+    with tempfile.TemporaryDirectory(prefix="goc-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        grid = private_grid(Path(folder) / "home")
+        done = grid.goc("registry", "import", str(grid.home / "registry"))
+        assert done.returncode == 0, done.stderr
+        try:
+            yield grid
+        finally:
+            lifecycle.end_processes(grid.layout)
 
 
 def session(grid: Grid, pool: str, tokens: str = "operator") -> Session:
@@ -61,6 +67,7 @@ def queue_jobs(grid: Grid, vo: str, count: int, *, desired_sites: str = "", seco
         "executable": "/bin/sleep",
         "arguments": str(seconds),
         "transfer_executable": "false",
+        "initialdir": str(grid.home),
         "should_transfer_files": "YES",
         "request_memory": "256",
         "request_disk": "1024",
@@ -97,12 +104,15 @@ def pilots_seen_by_the_sites(grid: Grid) -> list[str]:
     with session(grid, "site-condor") as each:
         found = each.history(grid.schedd("site-condor"), "true", ["GOC_PilotId"])
     assert found.complete, found.error
+    return [ad["GOC_PilotId"] for ad in found.items] + [name for _, name in slurm_jobs(grid)]
+
+
+def slurm_jobs(grid: Grid) -> set[tuple[str, str]]:
+    """(job id, name) of the jobs in Slurm's completion log; one that was requeued has several lines there."""
     log = grid.layout.completions_of_slurm
     lines = log.read_text().splitlines() if log.exists() else []
-    names = [
-        word.removeprefix("Name=") for line in lines for word in line.split() if word.startswith("Name=")
-    ]
-    return [ad["GOC_PilotId"] for ad in found.items] + names
+    fields = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+    return {(each["JobId"], each["Name"]) for each in fields}
 
 
 def digest_of(grid: Grid) -> str:

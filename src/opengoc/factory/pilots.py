@@ -134,6 +134,8 @@ def _at_the_site(entry: Entry, attributes: Mapping[str, str], pilot_id: str) -> 
     ]
     return {
         "batch_runtime": str(entry.walltime_seconds),
+        # blahp takes the number of cores from here, not from request_cpus.
+        "+remote_SMPGranularity": str(entry.cores),
         **entry.submit,
         "batch_extra_submit_args": " ".join(filter(None, arguments)),
     }

@@ -62,6 +62,7 @@ def test_a_batch_job_bears_the_pilots_name_beside_the_entrys_own_arguments() -> 
     job = description("A")
     assert job["batch_extra_submit_args"] == "--job-name=plt-1 --qos=low"
     assert (job["batch_queue"], job["batch_runtime"]) == ("grid", "3600")
+    assert job["+remote_SMPGranularity"] == "2"
     assert (job["request_cpus"], job["request_memory"]) == ("2", "2048")
     assert job["+GOC_PilotId"] == '"plt-1"'
 
