@@ -37,6 +37,17 @@ def sampled(timeline: Timeline, *, slot_minutes: int = 5) -> Timeline:
     return from_changes([opening, *moved], timeline.start, timeline.end)
 
 
+def sampled_days(timeline: Timeline, *, slot_minutes: int = 5) -> Timeline:
+    """``sampled`` day by day, of a timeline that begins at midnight; a day that is not over stays exact."""
+    changes: list[tuple[int, Status]] = []
+    for start in range(timeline.start, timeline.end, SECONDS_PER_DAY):
+        end = min(start + SECONDS_PER_DAY, timeline.end)
+        today = from_changes(timeline.changes, start, end)
+        whole = end - start == SECONDS_PER_DAY and start % SECONDS_PER_DAY == 0
+        changes += (sampled(today, slot_minutes=slot_minutes) if whole else today).changes
+    return from_changes(changes, timeline.start, timeline.end)
+
+
 def slots(timeline: Timeline, *, slot_minutes: int = 5) -> list[Status]:
     """One state a slot of a sampled day."""
     width = slot_minutes * 60

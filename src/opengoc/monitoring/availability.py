@@ -10,13 +10,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opengoc.base.units import percent
+from opengoc.monitoring.argo import sampled_days
 from opengoc.monitoring.model import Endpoint, Status
 from opengoc.monitoring.profile import Formula, Layer, Level, Profile, Quirk
-from opengoc.monitoring.timeline import Sample, Timeline, combine, constant, lay_over, metric_timeline, totals
+from opengoc.monitoring.terms import THROUGHOUT, Request, Terms
+from opengoc.monitoring.timeline import (
+    Reading,
+    Sample,
+    Timeline,
+    combine,
+    confined,
+    constant,
+    in_order,
+    lay_over,
+    painted,
+    reading_timeline,
+    totals,
+    within,
+)
 from opengoc.registry.downtime import Downtime
 
 #: Results of the metrics of one endpoint.
 Samples = Mapping[str, Iterable[Sample]]
+
+#: The same, put together and in order of time.
+Readings = Mapping[str, Sequence[Reading]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +53,8 @@ class Node:
     metrics: Mapping[str, Timeline]
     #: Of an endpoint: the downtimes that lie over it, as (start, end, id).
     windows: tuple[tuple[int, int, str], ...] = ()
+    #: Of an endpoint: the requests to recompute that concern it.
+    requests: tuple[Request, ...] = ()
 
     def timeline(self, layer: Layer) -> Timeline:
         """One of the two timelines."""
@@ -123,6 +143,52 @@ def over_days(counts: Iterable[DayCount], formula: Formula) -> Ratio:
     return ratio(totals(count.overlaid for count in counts), formula)
 
 
+def measured_of(
+    readings: Readings, profile: Profile, *, start: int, end: int, terms: Terms = THROUGHOUT
+) -> tuple[dict[str, Timeline], Timeline]:
+    """The timeline of each metric of an endpoint, and of the endpoint before downtimes are laid over.
+
+    Every key of ``readings`` is a metric that counts, even without results.
+    """
+    metrics: dict[str, Timeline] = {}
+    for metric in sorted(readings):
+        timeline = reading_timeline(readings[metric], profile.standing, start, end)
+        if Quirk.FIVE_MINUTE_SLOTS in profile.quirks:
+            timeline = sampled_days(timeline)
+        if metric in terms.expected:
+            timeline = confined(timeline, terms.expected[metric])
+        metrics[metric] = _as_requested(timeline, terms.requests, metric)
+    if metrics:
+        measured = combine(list(metrics.values()), profile.endpoint)
+    else:
+        measured = constant(Status.EXCLUDED, start, end)
+    return metrics, confined(_as_requested(measured, terms.requests, ""), terms.present)
+
+
+def _as_requested(timeline: Timeline, requests: Iterable[Request], metric: str) -> Timeline:
+    for request in requests:
+        if request.metric == metric:
+            timeline = painted(timeline, [request.span], request.status)
+    return timeline
+
+
+def overlaid_of(measured: Timeline, windows: Iterable[tuple[int, int, str]], profile: Profile) -> Timeline:
+    """An endpoint's timeline with downtimes laid over; what is EXCLUDED stays so in a downtime too."""
+    covered = [(begin, until) for begin, until, _ in windows]
+    if not covered:
+        return measured
+    restore = Quirk.RESTORE_FOREIGN_STATUS in profile.quirks
+    overlaid = (
+        lay_over(measured, covered, restore_foreign=True)
+        if restore
+        else painted(measured, covered, Status.DOWNTIME)
+    )
+    if Quirk.FIVE_MINUTE_SLOTS in profile.quirks:
+        overlaid = sampled_days(overlaid)
+    excluded = [(begin, until) for begin, until, state in measured.runs() if state is Status.EXCLUDED]
+    return painted(overlaid, excluded, Status.EXCLUDED)
+
+
 def endpoint_node(
     endpoint: Endpoint,
     samples: Samples,
@@ -131,34 +197,38 @@ def endpoint_node(
     *,
     start: int,
     end: int,
+    terms: Terms = THROUGHOUT,
 ) -> Node:
     """One endpoint over [start, end); every key of ``samples`` is an expected metric, even without results.
 
     ``downtimes``: those of the endpoint's resource, or more; the profile and the endpoint decide which count.
     """
-    metrics = {
-        metric: metric_timeline(samples[metric], profile.standing, start, end) for metric in sorted(samples)
-    }
-    if metrics:
-        measured = combine(list(metrics.values()), profile.endpoint)
-    else:
-        measured = constant(Status.EXCLUDED, start, end)
-    windows = tuple(sorted(_windows(endpoint, downtimes, profile, start, end)))
-    overlaid = measured
-    # An endpoint that nothing is expected of stays out of the count, in a downtime too.
-    if metrics and windows:
-        overlaid = lay_over(
-            measured,
-            [(begin, until) for begin, until, _ in windows],
-            restore_foreign=Quirk.RESTORE_FOREIGN_STATUS in profile.quirks,
-        )
+    readings = {metric: [(at, at, state) for at, state in in_order(samples[metric])] for metric in samples}
+    return reading_node(endpoint, readings, downtimes, profile, start=start, end=end, terms=terms)
+
+
+def reading_node(
+    endpoint: Endpoint,
+    readings: Readings,
+    downtimes: Iterable[Downtime],
+    profile: Profile,
+    *,
+    start: int,
+    end: int,
+    terms: Terms = THROUGHOUT,
+) -> Node:
+    """``endpoint_node`` of results that were put together."""
+    counting = {metric: got for metric, got in readings.items() if profile.counts(endpoint.service, metric)}
+    metrics, measured = measured_of(counting, profile, start=start, end=end, terms=terms)
+    windows = tuple(sorted(windows_of(endpoint, downtimes, profile, start, end)))
     return Node(
         level="endpoint",
         name=(endpoint.site, endpoint.resource, endpoint.service),
         measured=measured,
-        overlaid=overlaid,
+        overlaid=overlaid_of(measured, windows, profile),
         metrics=metrics,
         windows=windows,
+        requests=tuple(each for each in terms.requests if within([each.span], start, end)),
     )
 
 
@@ -174,18 +244,36 @@ def sites(
     of_resource: dict[str, list[Downtime]] = {}
     for downtime in downtimes:
         of_resource.setdefault(downtime.resource, []).append(downtime)
-    nodes: list[tuple[dict[str, str], Node]] = []
-    for endpoint in sorted(samples):
-        labels = {
-            "site": endpoint.site,
-            "resource": endpoint.resource,
-            "service": endpoint.service,
-            "function": profile.functions.get(endpoint.service, endpoint.service),
-        }
-        node = endpoint_node(
-            endpoint, samples[endpoint], of_resource.get(endpoint.resource, ()), profile, start=start, end=end
+    return risen(
+        {
+            endpoint: endpoint_node(
+                endpoint,
+                samples[endpoint],
+                of_resource.get(endpoint.resource, ()),
+                profile,
+                start=start,
+                end=end,
+            )
+            for endpoint in sorted(samples)
+        },
+        profile,
+    )
+
+
+def risen(endpoints: Mapping[Endpoint, Node], profile: Profile) -> dict[str, Node]:
+    """Every site, by name, built up from its endpoints through the levels of the profile."""
+    nodes = [
+        (
+            {
+                "site": endpoint.site,
+                "resource": endpoint.resource,
+                "service": endpoint.service,
+                "function": profile.functions.get(endpoint.service, endpoint.service),
+            },
+            node,
         )
-        nodes.append((labels, node))
+        for endpoint, node in sorted(endpoints.items(), key=lambda item: item[0])
+    ]
     for level in profile.levels:
         nodes = _raise(nodes, level)
     return {labels["site"]: node for labels, node in nodes}
@@ -214,9 +302,10 @@ def _raise(nodes: Sequence[tuple[dict[str, str], Node]], level: Level) -> list[t
     return raised
 
 
-def _windows(
+def windows_of(
     endpoint: Endpoint, downtimes: Iterable[Downtime], profile: Profile, start: int, end: int
 ) -> Iterable[tuple[int, int, str]]:
+    """The downtimes that lie over an endpoint within [start, end), as (start, end, id)."""
     for downtime in downtimes:
         if downtime.resource != endpoint.resource or endpoint.service not in downtime.services:
             continue

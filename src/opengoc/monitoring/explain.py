@@ -13,18 +13,19 @@ from operator import itemgetter
 from opengoc.monitoring.availability import Node
 from opengoc.monitoring.model import Status
 from opengoc.monitoring.profile import Formula, Layer
-from opengoc.monitoring.timeline import Run, Timeline
+from opengoc.monitoring.timeline import Run, Timeline, outside, within
 
 
 @dataclass(frozen=True, order=True)
 class Cause:
-    """What stood in the way: a metric of a service, a downtime, or nothing that was expected to answer."""
+    """What stood in the way: a metric, a downtime, a request, or that nothing was expected to answer."""
 
     resource: str
     service: str
-    #: Metric, or id of the downtime; empty where nothing is expected of the service.
+    #: Metric, or id of the downtime or request; empty where nothing is expected of the service.
     what: str
     is_downtime: bool = False
+    is_request: bool = False
 
 
 #: A cause and the seconds [start, end) in which it stood in the way.
@@ -94,12 +95,37 @@ def _endpoint_leaves(node: Node, layer: Layer, start: int, end: int) -> Iterator
             for a, b, downtime in node.windows:
                 if max(a, begin) < min(b, until):
                     yield max(a, begin), min(b, until), Cause(resource, service, downtime, True)
-        elif not node.metrics:
-            yield begin, until, Cause(resource, service, "")
         else:
-            for metric, timeline in node.metrics.items():
-                for a, b in _shared(node.timeline(layer), timeline, begin, until):
-                    yield a, b, Cause(resource, service, metric)
+            yield from _measured_leaves(node, layer, (begin, until, state))
+
+
+def _measured_leaves(node: Node, layer: Layer, run: Run) -> Iterator[Leaf]:
+    """Requests that say so, metrics that say so, else: the service is not expected to answer."""
+    _, resource, service = node.name
+    begin, until, state = run
+    named: list[Leaf] = []
+    for request in node.requests:
+        for a, b in within([request.span], begin, until):
+            if request.status is state:
+                named.append((a, b, Cause(resource, service, request.id, is_request=True)))
+    for metric, timeline in node.metrics.items():
+        for a, b in _shared(node.timeline(layer), timeline, begin, until):
+            if state is not Status.EXCLUDED:
+                named.append((a, b, Cause(resource, service, metric)))
+    yield from named
+    told = [(a, b) for a, b, _ in named]
+    for a, b in outside(_merged(told), begin, until):
+        yield a, b, Cause(resource, service, "")
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _within(timeline: Timeline, start: int, end: int) -> Iterator[Run]:

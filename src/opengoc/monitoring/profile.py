@@ -3,17 +3,22 @@
 Profiles are versioned: a published figure names profile and version, and a change of a rule is a new version.
 
 Sources: ``argo-egi`` follows the compute engine of ARGO with the operations profile of EGI; ``rsv-osg``
-follows the status and availability calculation of RSV at the OSG operations center.
+follows the status and availability calculation of RSV at the OSG operations center; ``sam-wlcg`` is ARGO's
+calculation as WLCG asks for it: compute and storage are the functions of a site, and a VO names the tests
+that count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 from opengoc.base.errors import InvalidInput
+from opengoc.base.ids import canonical_json, digest
 from opengoc.monitoring.model import Status
 from opengoc.registry.downtime import NOTICE_EGI, Downtime, DowntimeClass
 
@@ -86,6 +91,11 @@ class Quirk(StrEnum):
     #: RSV: after a downtime without a change of status inside it, the status is that of the next change or,
     #: where none follows, the one at the start of the window; not the one before the downtime.
     RESTORE_FOREIGN_STATUS = "restore-foreign-status"
+    #: ARGO: a day is sampled in 288 slots of five minutes.
+    FIVE_MINUTE_SLOTS = "five-minute-slots"
+    #: ARGO: several days are the mean of their fractions, divided with 0.00000001 added; a federation's days
+    #: are averaged too.
+    MEAN_OF_DAYS = "mean-of-days"
 
 
 class Layer(StrEnum):
@@ -131,7 +141,40 @@ class Profile:
     reliability: Formula
     #: Service kind → function; a kind that is not named is a function of its own.
     functions: Mapping[str, str] = field(default_factory=dict)
+    #: Service kind → metrics that count (``ce-job`` stands for ``ce-job:ENTRY``, too); services that are not
+    #: named do not count at all. None: whatever is expected counts.
+    tests: Mapping[str, tuple[str, ...]] | None = None
+    #: Added to the weight of every site of a federation, so that a site of weight 0 counts.
+    weight_offset: int = 0
     quirks: frozenset[Quirk] = frozenset()
+
+    def counts(self, service: str, metric: str) -> bool:
+        """Whether a metric of a service counts under this profile."""
+        if self.tests is None:
+            return True
+        named = self.tests.get(service, ())
+        return metric in named or metric.partition(":")[0] in named
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of every rule: two profiles that differ in any have different ones."""
+        return digest(canonical_json(_plain(self)))
+
+
+def _plain(value: Any) -> Any:
+    """A rule as JSON values, the kind of each rule included."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            "rule": type(value).__name__,
+            **{item.name: _plain(getattr(value, item.name)) for item in fields(value)},
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 _UP = frozenset({OK, WARNING})
@@ -154,6 +197,23 @@ ARGO_EGI = Profile(
     downtimes=DowntimeRule(outages_only=True, notice=NOTICE_EGI),
     availability=Formula(layer=Layer.OVERLAID, up=_UP, left_out=_NOT_KNOWN),
     reliability=Formula(layer=Layer.OVERLAID, up=_UP, left_out=_NOT_KNOWN | {DOWNTIME}),
+    weight_offset=1,
+)
+
+#: For comparison with figures that ARGO published.
+ARGO_AS_BUILT = replace(
+    ARGO_EGI, name="argo-egi-as-built", quirks=frozenset({Quirk.FIVE_MINUTE_SLOTS, Quirk.MEAN_OF_DAYS})
+)
+
+_COMPUTE, _STORAGE = "compute", "storage"
+SAM_WLCG = replace(
+    ARGO_EGI,
+    name="sam-wlcg",
+    functions={
+        **dict.fromkeys(("CE", "GRAM-CE", "CREAM-CE", "ARC-CE", "HTCondor-CE"), _COMPUTE),
+        **dict.fromkeys(("GridFtp", "SRM", "SRMv1", "SRMv2", "WebDAV"), _STORAGE),
+        **dict.fromkeys(("XRootD component", "XRootD origin server", "XRootD cache server"), _STORAGE),
+    },
 )
 
 _RSV_SERVICE = Precedence((CRITICAL, DOWNTIME, UNKNOWN, MISSING, WARNING, OK))
@@ -168,15 +228,17 @@ RSV_OSG = Profile(
         Level(name="site", group_by=("site",), table=_RSV_SERVICE),
     ),
     downtimes=DowntimeRule(outages_only=False, notice=None),
-    # RSV counts what it does not know as down: nothing is left out of T.
-    availability=Formula(layer=Layer.MEASURED, up=_UP, left_out=frozenset()),
-    reliability=Formula(layer=Layer.OVERLAID, up=_UP | {DOWNTIME}, left_out=frozenset()),
+    # RSV counts what it does not know as down: nothing that was expected is left out of T.
+    availability=Formula(layer=Layer.MEASURED, up=_UP, left_out=frozenset({EXCLUDED})),
+    reliability=Formula(layer=Layer.OVERLAID, up=_UP | {DOWNTIME}, left_out=frozenset({EXCLUDED})),
 )
 
 #: For comparison with figures that RSV published.
 RSV_AS_BUILT = replace(RSV_OSG, name="rsv-osg-as-built", quirks=frozenset({Quirk.RESTORE_FOREIGN_STATUS}))
 
-PROFILES: Mapping[str, Profile] = {p.name: p for p in (ARGO_EGI, RSV_OSG, RSV_AS_BUILT)}
+PROFILES: Mapping[str, Profile] = {
+    p.name: p for p in (ARGO_EGI, ARGO_AS_BUILT, SAM_WLCG, RSV_OSG, RSV_AS_BUILT)
+}
 
 
 def profile(name: str) -> Profile:

@@ -18,8 +18,16 @@ from opengoc.monitoring.profile import CarriedDaily, FreshFor, Precedence
 #: One result: the second it was had, and what it said.
 Sample = tuple[int, Status]
 
+#: Results that say the same one after the other: seconds of the first and the last, and what they say. Under
+#: ``FreshFor`` no two neighbours lie as far apart as a result stands, and UNKNOWN results stand alone; under
+#: ``CarriedDaily`` all are of one UTC day.
+Reading = tuple[int, int, Status]
+
 #: One run of a timeline: [start, end) and its state.
 Run = tuple[int, int, Status]
+
+#: Disjoint [start, end) in order.
+Spans = tuple[tuple[int, int], ...]
 
 #: Of two different results of one metric in the same second the graver one stands, whichever came first.
 GRAVITY = {
@@ -123,10 +131,16 @@ def metric_timeline(
 
     ``samples``: its results in any order, repeats allowed, of the seconds that ``needed`` names at least.
     """
-    ordered = in_order(samples)
+    return reading_timeline([(at, at, status) for at, status in in_order(samples)], standing, start, end)
+
+
+def reading_timeline(
+    readings: Sequence[Reading], standing: FreshFor | CarriedDaily, start: int, end: int
+) -> Timeline:
+    """``metric_timeline`` of results that were put together, in order of time."""
     if isinstance(standing, FreshFor):
-        return from_changes(_fresh_changes(ordered, standing, start), start, end)
-    return from_changes(_carried_changes(ordered, standing, start, end), start, end)
+        return from_changes(_fresh_changes(readings, standing, start), start, end)
+    return from_changes(_carried_changes(readings, standing, start, end), start, end)
 
 
 def needed(standing: FreshFor | CarriedDaily, start: int, end: int) -> tuple[int, int]:
@@ -138,30 +152,33 @@ def needed(standing: FreshFor | CarriedDaily, start: int, end: int) -> tuple[int
     return start - start % SECONDS_PER_DAY - SECONDS_PER_DAY, end + -end % SECONDS_PER_DAY
 
 
-def _fresh_changes(ordered: Sequence[Sample], rule: FreshFor, start: int) -> Iterator[Sample]:
+def _fresh_changes(ordered: Sequence[Reading], rule: FreshFor, start: int) -> Iterator[Sample]:
     yield (min(start, ordered[0][0]) if ordered else start, rule.absent)
     stands_until: int | None = None
     knows = False
-    for at, status in ordered:
+    for at, last, status in ordered:
         fresh = stands_until is not None and at < stands_until
         if rule.ignore_unknown and status is Status.UNKNOWN and knows and fresh:
             continue
         if stands_until is not None and not fresh:
             yield (stands_until, rule.absent)
         yield (at, status)
-        stands_until, knows = at + rule.seconds, status is not Status.UNKNOWN
+        stands_until, knows = last + rule.seconds, status is not Status.UNKNOWN
     if stands_until is not None:
         yield (stands_until, rule.absent)
 
 
-def _carried_changes(ordered: Sequence[Sample], rule: CarriedDaily, start: int, end: int) -> Iterator[Sample]:
-    by_day: dict[int, list[Sample]] = {}
-    for sample in ordered:
-        by_day.setdefault(sample[0] - sample[0] % SECONDS_PER_DAY, []).append(sample)
+def _carried_changes(
+    ordered: Sequence[Reading], rule: CarriedDaily, start: int, end: int
+) -> Iterator[Sample]:
+    by_day: dict[int, list[Reading]] = {}
+    for reading in ordered:
+        by_day.setdefault(reading[0] - reading[0] % SECONDS_PER_DAY, []).append(reading)
     for day in range(start - start % SECONDS_PER_DAY, end, SECONDS_PER_DAY):
         today, before = by_day.get(day), by_day.get(day - SECONDS_PER_DAY)
-        yield (day, before[-1][1] if today and before else rule.absent)
-        yield from today or ()
+        yield (day, before[-1][2] if today and before else rule.absent)
+        for at, _, status in today or ():
+            yield (at, status)
 
 
 def combine(timelines: Sequence[Timeline], table: Precedence) -> Timeline:
@@ -219,6 +236,53 @@ def lay_over(
             resumed = after[0] if after else timeline.changes[0]
         changes = [*before, (start, Status.DOWNTIME), (end, resumed[1]), *after]
     return from_changes(changes, timeline.start, timeline.end)
+
+
+def painted(timeline: Timeline, windows: Iterable[tuple[int, int]], state: Status) -> Timeline:
+    """``state`` in every second of ``windows`` ([start, end), any order, may overlap), else as before."""
+    clipped = _union(timeline, windows)
+    if not clipped:
+        return timeline
+    changes: list[Sample] = []
+    runs = list(timeline.runs())
+    at = 0
+    for start, end in [*clipped, (timeline.end, timeline.end)]:
+        while at < len(runs) and runs[at][0] < start:
+            changes.append((runs[at][0], runs[at][2]))
+            at += 1
+        if start == timeline.end:
+            break
+        changes.append((start, state))
+        # What the window hides of a run that goes on after it comes back at its end.
+        while at < len(runs) and runs[at][0] < end:
+            at += 1
+        if end < timeline.end and (at == len(runs) or runs[at][0] > end):
+            changes.append((end, runs[at - 1][2]))
+    return from_changes(changes, timeline.start, timeline.end)
+
+
+def confined(timeline: Timeline, spans: Spans) -> Timeline:
+    """As before in every second of ``spans``, EXCLUDED in all others."""
+    return painted(timeline, outside(spans, timeline.start, timeline.end), Status.EXCLUDED)
+
+
+def outside(spans: Iterable[tuple[int, int]], start: int, end: int) -> Spans:
+    """What is left of [start, end) when ``spans`` ([start, end), in order, disjoint) are cut out."""
+    left, at = [], start
+    for begin, until in spans:
+        if begin > at:
+            left.append((at, min(begin, end)))
+        at = max(at, until)
+        if at >= end:
+            break
+    if at < end:
+        left.append((at, end))
+    return tuple(left)
+
+
+def within(spans: Iterable[tuple[int, int]], start: int, end: int) -> Spans:
+    """The part of ``spans`` that lies in [start, end)."""
+    return tuple((max(a, start), min(b, end)) for a, b in spans if max(a, start) < min(b, end))
 
 
 def _union(timeline: Timeline, windows: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

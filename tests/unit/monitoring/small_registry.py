@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
 
 from opengoc.registry.downtime import Downtime
 from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, Site
@@ -30,16 +32,13 @@ RESOURCES = (
 
 
 def registry(downtimes: Iterable[Downtime] = (), resources: Iterable[Resource] = RESOURCES) -> Registry:
-    return Registry(
-        known_at=None,
-        service_kinds={},
-        facilities={"U": Facility(id="f", name="U")},
-        sites={name: Site(id=name, name=name, facility="U") for name in ("ALPHA", "BETA")},
-        groups={name: ResourceGroup(id=name, name=name, site=name) for name in ("ALPHA", "BETA")},
-        resources={r.name: r for r in resources},
-        vos={},
-        reporting_groups={},
-        support_centers={},
-        contacts={},
-        downtimes={downtime.id: downtime for downtime in downtimes},
-    )
+    held: dict[str, Any] = {item.name: {} for item in fields(Registry)}
+    held |= {
+        "known_at": None,
+        "facilities": {"U": Facility(id="f", name="U")},
+        "sites": {name: Site(id=name, name=name, facility="U") for name in ("ALPHA", "BETA")},
+        "groups": {name: ResourceGroup(id=name, name=name, site=name) for name in ("ALPHA", "BETA")},
+        "resources": {r.name: r for r in resources},
+        "downtimes": {downtime.id: downtime for downtime in downtimes},
+    }
+    return Registry(**held)
