@@ -76,7 +76,6 @@ def registry_of(endpoints: Iterable[Endpoint]) -> Registry:
         reporting_groups={},
         service_kinds={},
         support_centers={},
-        contacts={},
         downtimes={},
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +14,17 @@ from rich.markup import escape
 
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
+from opengoc.base.instant import format_instant
 from opengoc.cli.output import AsOf, Json, emit, err, house_of, table
-from opengoc.registry.findings import Finding
+from opengoc.registry.contacts import named_persons, read_contacts
+from opengoc.registry.findings import Finding, Grade
+from opengoc.registry.formats.persons_write import NOBODY, Persons
 from opengoc.registry.formats.topology_write import write_tree
 from opengoc.registry.lint import lint_tree
 from opengoc.registry.model import Contact, ContactRole, Resource, Service
 from opengoc.registry.snapshot import Registry
-from opengoc.registry.store import ImportResult, import_tree, load_registry
+from opengoc.registry.store import ImportResult, import_tree
+from opengoc.store import vault
 
 #: What a field says when it says nothing.
 _NOTHING: tuple[object, ...] = (None, "", (), {})
@@ -43,28 +48,36 @@ class Kind(StrEnum):
     RESOURCE = "resource"
     VO = "vo"
     SUPPORT_CENTER = "support-center"
+    PROJECT = "project"
+    CAMPUS_GRID = "campus-grid"
+    INSTITUTION = "institution"
+    VOCABULARY = "vocabulary"
     CONTACT = "contact"
+    QUARANTINE = "quarantine"
 
 
 @app.command("import")
 def import_(
     ctx: typer.Context,
     directory: Tree = None,
-    lenient: Annotated[
-        bool, typer.Option(help="Pass over doubts, and leave out downtimes with faults, instead of refusing.")
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse the tree for any doubt, and for any faulty downtime.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the registry say what a tree of YAML files says, whole or not at all."""
+    """Make the registry say what a tree of YAML files says, whole or not at all.
+
+    Downtimes that nobody can act on (such as one that ends before it starts) are quarantined and listed; any
+    other fault refuses the tree.
+    """
     house = house_of(ctx)
     root = _tree(house, directory)
     with house.database.begin() as conn, conn.begin_nested() as attempt:
-        result = import_tree(conn, root, house.who, lenient=lenient)
+        result = import_tree(conn, root, house.who, strict=strict)
         if dry_run:
             attempt.rollback()
-    for finding in result.findings:
-        err.print(f"passed over: {finding}", markup=False, highlight=False, soft_wrap=True)
+    _warn(result)
     emit({**result.to_json(), "dry_run": dry_run}, as_json=as_json, text=lambda: _imported(result, dry_run))
 
 
@@ -82,30 +95,33 @@ def show(
     ctx: typer.Context,
     kind: Annotated[Kind | None, typer.Argument(help="Kind; without one, how many there are.")] = None,
     name: Annotated[str | None, typer.Argument(help="Name of one (a contact: its id).")] = None,
-    persons: Annotated[bool, typer.Option(help="Show names and addresses of contacts.")] = False,
+    persons: Annotated[bool, typer.Option("--persons", help="Name contacts; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="What the names are needed for: goes to the access log.")] = "",
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
     """Show what stands in the registry, or stood as known at --as-of."""
-    with house_of(ctx).database.read() as conn:
-        registry = load_registry(conn, known_at=as_of)
-    if kind is None:
+    house = house_of(ctx)
+    registry = house.registry(known_at=as_of)
+    if kind is Kind.CONTACT:
+        _show_contacts(house, registry, name, persons=persons, why=why, as_json=as_json)
+    elif kind is None:
         counts = {each.value: len(_entries(registry, each)) for each in Kind}
         counts["downtime"] = len(registry.downtimes)
         emit(counts, as_json=as_json, text=lambda: table(["kind", "entries#"], counts.items()))
     elif name is None:
         values = [value for _, value in sorted(_entries(registry, kind).items())]
         emit(
-            [_json(value, persons) for value in values],
+            [asdict(value) for value in values],
             as_json=as_json,
-            text=lambda: _listed(registry, kind, values, persons),
+            text=lambda: _listed(registry, kind, values),
         )
     else:
         value = _one(registry, kind, name)
         emit(
-            _json(value, persons),
+            asdict(value),  # type: ignore[call-overload]
             as_json=as_json,
-            text=lambda: table(["field", "value"], _lines(value, persons), title=escape(f"{kind} {name}")),
+            text=lambda: table(["field", "value"], _lines(value), title=escape(f"{kind} {name}")),
         )
 
 
@@ -113,14 +129,19 @@ def show(
 def export(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Empty or new folder.")],
-    persons: Annotated[bool, typer.Option(help="Write names and addresses of contacts too.")] = False,
+    persons: Annotated[bool, typer.Option("--persons", help="Name contacts; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="What the names are needed for: goes to the access log.")] = "",
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
     """Write the registry as a tree of YAML files that imports back unchanged."""
-    with house_of(ctx).database.read() as conn:
-        registry = load_registry(conn, known_at=as_of)
-    files = write_tree(registry, directory, persons=persons)
+    house = house_of(ctx)
+    registry = house.registry(known_at=as_of)
+    named: Persons = NOBODY
+    if persons:
+        with house.database.begin() as conn:
+            named = named_persons(conn, who=house.who, why=_reason(why))
+    files = write_tree(registry, directory, persons=named)
     emit(
         {"files": files, "folder": str(directory)},
         as_json=as_json,
@@ -140,7 +161,12 @@ def _entries(registry: Registry, kind: Kind) -> Mapping[str, Any]:
         Kind.RESOURCE: registry.resources,
         Kind.VO: registry.vos,
         Kind.SUPPORT_CENTER: registry.support_centers,
-        Kind.CONTACT: registry.contacts,
+        Kind.PROJECT: registry.projects,
+        Kind.CAMPUS_GRID: registry.campus_grids,
+        Kind.INSTITUTION: registry.institutions,
+        Kind.VOCABULARY: registry.vocabularies,
+        Kind.CONTACT: {role.contact: role for _, _, role in registry.roles()},
+        Kind.QUARANTINE: registry.quarantined,
     }[kind]
 
 
@@ -151,12 +177,82 @@ def _one(registry: Registry, kind: Kind, name: str) -> object:
     return found
 
 
-def _json(value: Any, persons: bool) -> dict[str, Any]:
-    """The value as JSON values; persons stay behind their ids unless asked for."""
-    content = asdict(value)
-    if isinstance(value, Contact) and not persons:
-        del content["name"], content["email"]
-    return content
+def _warn(result: ImportResult) -> None:
+    """On standard error: every quarantined downtime, and how many doubts there are."""
+    faults = [finding for finding in result.findings if finding.grade is Grade.FAULT]
+    for finding in faults:
+        err.print(f"quarantined: {finding}", markup=False, highlight=False, soft_wrap=True)
+    doubts = len(result.findings) - len(faults)
+    if doubts:
+        err.print(f"{doubts} doubts passed over: `goc registry lint` lists them", highlight=False)
+
+
+def _reason(why: str) -> str:
+    if not why.strip():
+        raise InvalidInput("--why", why, "is needed with --persons: reading names is written down")
+    return why
+
+
+def _show_contacts(
+    house: House, registry: Registry, contact: str | None, *, persons: bool, why: str, as_json: bool
+) -> None:
+    """Who holds which roles; by name only when asked for, which is written down."""
+    held: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for holder, name, role in registry.roles():
+        held[role.contact].append((holder, name, role.role))
+    if contact is not None and contact not in held:
+        raise InvalidInput("contact", contact, "holds no role; `goc registry show contact` lists who does")
+    shown = sorted(held) if contact is None else [contact]
+    known: dict[str, Contact] = {}
+    if persons:
+        with house.database.begin() as conn:
+            known = read_contacts(conn, shown, who=house.who, why=_reason(why))
+    values = [
+        {"id": each, "roles": held[each]} | (_named(known.get(each)) if persons else {}) for each in shown
+    ]
+    columns = ["id", *(["name", "address"] if persons else []), "roles#"]
+    rows = [[*(v[k] for k in ("id", "name", "email") if k in v), len(v["roles"])] for v in values]
+    emit(values if contact is None else values[0], as_json=as_json, text=lambda: table(columns, rows))
+
+
+def _named(contact: Contact | None) -> dict[str, Any]:
+    if contact is None:
+        return {"name": None, "email": None, "subjects": []}
+    return {"name": contact.name, "email": contact.email, "subjects": list(contact.subjects)}
+
+
+@app.command()
+def erase(
+    ctx: typer.Context,
+    contact: Annotated[str, typer.Argument(help="Id of the contact.")],
+    why: Annotated[str, typer.Option(help="The reason, kept in the access log.")],
+    as_json: Json = False,
+) -> None:
+    """Forget a person: name, address and certificates. The same source does not bring them back."""
+    house = house_of(ctx)
+    with house.database.begin() as conn:
+        vault.erase(conn, contact, who=house.who, why=why)
+    emit({"erased": contact}, as_json=as_json, text=lambda: f"{contact} is erased")
+
+
+@app.command()
+def accesses(
+    ctx: typer.Context,
+    contact: Annotated[str | None, typer.Argument(help="Id of one contact.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Who read, wrote or erased contacts, when and why; newest first."""
+    with house_of(ctx).database.read() as conn:
+        found = vault.accesses(conn, contact)
+    emit(
+        [asdict(access) for access in found],
+        as_json=as_json,
+        text=lambda: table(
+            ["at", "who", "act", "contact", "why"],
+            [(format_instant(a.at), escape(a.who), a.act, escape(a.person), escape(a.why)) for a in found],
+            empty="nobody's data was touched",
+        ),
+    )
 
 
 def _imported(result: ImportResult, dry_run: bool) -> object:
@@ -177,10 +273,8 @@ def _linted(findings: tuple[Finding, ...]) -> object:
     return escape("\n".join(lines) or "no fault, no doubt")
 
 
-def _listed(registry: Registry, kind: Kind, values: list[Any], persons: bool) -> object:
+def _listed(registry: Registry, kind: Kind, values: list[Any]) -> object:
     columns, row = _COLUMNS[kind]
-    if kind is Kind.CONTACT and persons:
-        columns, row = ("id", "name", "address"), lambda _, contact: (contact.id, contact.name, contact.email)
     rows = [
         [None if cell is None else escape(str(cell)) for cell in row(registry, value)] for value in values
     ]
@@ -193,14 +287,6 @@ def _in_use(value: Any) -> str:
 
 def _services(resource: Resource) -> str:
     return ", ".join(service.kind for service in resource.services)
-
-
-def _roles_of(registry: Registry, contact: Contact) -> int:
-    holders = (registry.resources, registry.vos, registry.support_centers, registry.reporting_groups)
-    roles: list[ContactRole] = [
-        role for held in holders for value in held.values() for role in value.contacts
-    ]
-    return sum(role.contact == contact.id for role in roles)
 
 
 #: Kind → columns, and the row of one value.
@@ -231,13 +317,23 @@ _COLUMNS: dict[Kind, tuple[tuple[str, ...], Callable[[Registry, Any], tuple[obje
         ("support centre", "long name"),
         lambda _, each: (each.name, each.long_name),
     ),
-    Kind.CONTACT: (("id", "roles#"), lambda registry, each: (each.id, _roles_of(registry, each))),
+    Kind.PROJECT: (
+        ("project", "organization", "field of science"),
+        lambda _, each: (each.name, each.organization, each.field_of_science),
+    ),
+    Kind.CAMPUS_GRID: (("campus grid", "ID#"), lambda _, each: (each.name, each.number)),
+    Kind.INSTITUTION: (("institution", "address"), lambda _, each: (each.name, each.address)),
+    Kind.VOCABULARY: (("vocabulary", "terms#"), lambda _, each: (each.name, len(each.terms))),
+    Kind.QUARANTINE: (
+        ("downtime", "file", "reason"),
+        lambda _, each: (each.id, each.file, "; ".join(each.reasons)),
+    ),
 }
 
 
-def _lines(value: Any, persons: bool) -> list[tuple[str, str]]:
+def _lines(value: Any) -> list[tuple[str, str]]:
     """One line a field that says something; what is only carried is left to ``--json``."""
-    said = [(name, getattr(value, name)) for name in _json(value, persons) if name != "carried"]
+    said = [(each.name, getattr(value, each.name)) for each in fields(value) if each.name != "carried"]
     return [(name.replace("_", " "), _text(content)) for name, content in said if content not in _NOTHING]
 
 

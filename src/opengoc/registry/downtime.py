@@ -6,9 +6,11 @@ are derived, never edited.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import require_utc
@@ -111,3 +113,17 @@ class Downtime:
             return None
         in_time = self.interval.start - self.declared_at >= notice
         return DowntimeClass.SCHEDULED if in_time else DowntimeClass.UNSCHEDULED
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantinedDowntime:
+    """A downtime of a tree that nobody can act on, e.g. one that ends before it starts: kept, and shown."""
+
+    id: str
+    #: Name of the resource group whose file holds it.
+    group: str
+    #: File of the tree.
+    file: str
+    reasons: tuple[str, ...]
+    #: The entry as the tree gives it.
+    entry: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opengoc.registry.references import numbered
-from opengoc.registry.tree import Entry, name_of
+from opengoc.registry.tree import BY_ID, Entry, name_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,7 @@ def match(kind: str, entries: Mapping[str, Entry], stored: Mapping[str, Mapping[
     continued = _by_number(entries.values(), stored)
     taken = {name_of(entry.value) for entry in continued.values()}
     free = {
-        # A person's name is no key, and a downtime has none: these two go by their id in the tree.
-        key if kind in ("contact", "downtime") else str(value["name"]): key
+        key if kind in BY_ID else str(value["name"]): key
         for key, value in stored.items()
         if key not in continued
     }

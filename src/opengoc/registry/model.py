@@ -65,14 +65,15 @@ class Site:
     number: int | None = None
     long_name: str = ""
     description: str = ""
+    #: Lines of the postal address, in order; a line left empty is ''.
     address: tuple[str, ...] = ()
     city: str | None = None
     state: str | None = None
     country: str | None = None
     zipcode: str | None = None
     #: Degrees north and east.
-    latitude: float | None = None
-    longitude: float | None = None
+    latitude: int | float | None = None
+    longitude: int | float | None = None
 
     def __post_init__(self) -> None:
         where = f"site {self.name}"
@@ -139,12 +140,15 @@ class ContactRole:
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """An id that roles refer to, and the person behind it, who is shown on request only."""
+    """A person. The registry itself holds ids alone: names are in the vault, read on request only."""
 
+    #: What the source calls the person; in the registry, the random id of the vault.
     id: str
     #: Kept out of ``repr`` so that no log and no traceback names a person.
     name: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
+    #: Subjects of certificates.
+    subjects: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         check_name("contact", self.id)
@@ -173,7 +177,7 @@ class Resource:
     #: Names of VOs, or ``ANY``; empty: not said.
     allowed_vos: tuple[str, ...] = ()
     #: Share of the resource that a VO owns, in percent.
-    ownership: Mapping[str, float] = field(default_factory=dict, hash=False)
+    ownership: Mapping[str, int | float] = field(default_factory=dict, hash=False)
     tags: tuple[str, ...] = ()
     contacts: tuple[ContactRole, ...] = ()
     #: Keys of the tree that the house carries and does not read (``WLCGInformation``, ``DN``).

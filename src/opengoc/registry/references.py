@@ -21,9 +21,12 @@ from opengoc.registry.model import (
     Site,
     SupportCenter,
 )
+from opengoc.registry.project import CampusGrid, Project, SponsorKind
 from opengoc.registry.tree import Entry, Tree
 
-_Numbered = ServiceKind | Facility | Site | ResourceGroup | Resource | VO | SupportCenter
+_Numbered = (
+    CampusGrid | Project | ServiceKind | Facility | Site | ResourceGroup | Resource | VO | SupportCenter
+)
 
 
 def check_references(tree: Tree, findings: Findings) -> None:
@@ -70,21 +73,24 @@ def _services(value: object) -> Iterable[str]:
 
 
 def _doubt_optional(tree: Tree, findings: Findings) -> None:
-    """Support centres and reporting groups are optional files: a name is doubted only where the file is."""
-    for entry in (*tree.of("vo").values(), *tree.of("group").values()):
+    """Support centres, reporting groups, sponsors: a name is doubted only where their file is."""
+    for entry in (*tree.of("vo").values(), *tree.of("group").values(), *tree.of("project").values()):
         names: tuple[str, ...] = ()
         kind = "support-center"
         if isinstance(entry.value, VO):
             names, kind = entry.value.reporting_groups, "reporting-group"
         elif isinstance(entry.value, ResourceGroup) and entry.value.support_center:
             names = (entry.value.support_center,)
+        elif isinstance(entry.value, Project) and entry.value.sponsor is not None:
+            names = (entry.value.sponsor.name,)
+            kind = "vo" if entry.value.sponsor.kind is SponsorKind.VO else "campus-grid"
         for name in names:
             if tree.of(kind) and name not in tree.of(kind):
                 findings.doubt(entry.where, name, f"is no {kind} of the tree", kind=entry.kind)
 
 
 def _doubt_numbers(tree: Tree, findings: Findings) -> None:
-    for kind in ("facility", "site", "group", "resource", "vo", "support-center"):
+    for kind in ("facility", "site", "group", "resource", "vo", "support-center", "project"):
         first: dict[int, Entry] = {}
         for entry in tree.of(kind).values():
             number = numbered(entry)

@@ -1,8 +1,8 @@
 """Values of the registry as the facts they are stored as.
 
 A stored value refers to its parent by id, so that renaming a site changes one fact; names are put back when
-the registry is loaded. A downtime keeps the name that its resource had, beside the id: it outlives
-the resource.
+the registry is loaded. Persons are referred to by their id in the vault. A downtime keeps the name that its
+resource had, beside the id: it outlives the resource.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from opengoc.registry.tree import KINDS, Value
+from opengoc.registry.tree import CONTACT, KINDS, Value
 
 #: Kind → (field that names the parent, kind of the parent).
 PARENTS: Mapping[str, tuple[str, str]] = {
@@ -32,6 +32,11 @@ def encode(kind: str, value: Value, parent_ids: Mapping[str, Mapping[str, str]])
     """The value as JSON values; ``parent_ids`` is kind → name → id of what stands or is being stored."""
     row: dict[str, Any] = _adapter(kind).dump_python(value, mode="json")
     del row["id"]
+    persons = parent_ids.get(CONTACT, {})
+    for role in row.get("contacts", ()):
+        role["contact"] = persons.get(role["contact"], role["contact"])
+    if row.get("investigator"):
+        row["investigator"] = persons.get(row["investigator"], row["investigator"])
     if kind in PARENTS:
         field, parent = PARENTS[kind]
         row[field] = parent_ids[parent][row[field]]

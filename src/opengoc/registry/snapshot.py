@@ -6,18 +6,18 @@ Pure: whoever asks about a moment passes it in.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import TypeVar
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval, union
-from opengoc.registry.downtime import Downtime
+from opengoc.registry.downtime import Downtime, QuarantinedDowntime
 from opengoc.registry.model import (
     VO,
-    Contact,
+    ContactRole,
     Facility,
     ReportingGroup,
     Resource,
@@ -26,13 +26,17 @@ from opengoc.registry.model import (
     Site,
     SupportCenter,
 )
+from opengoc.registry.project import CampusGrid, Institution, Project, Vocabulary
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """Everything that stood at ``known_at``. Mappings go by name, contacts and downtimes by id."""
+    """Everything that stood at ``known_at``. Mappings go by name, downtimes by id.
+
+    Persons are not in it: roles give their ids, and ``contacts.read_contacts`` names them to those who may.
+    """
 
     #: The moment up to which facts were known; None: when it was loaded.
     known_at: datetime | None
@@ -45,9 +49,14 @@ class Registry:
     #: Empty: the built-in kinds.
     service_kinds: Mapping[str, ServiceKind]
     support_centers: Mapping[str, SupportCenter]
-    contacts: Mapping[str, Contact]
+    projects: Mapping[str, Project] = field(default_factory=dict)
+    campus_grids: Mapping[str, CampusGrid] = field(default_factory=dict)
+    institutions: Mapping[str, Institution] = field(default_factory=dict)
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
     #: Cancelled and ended ones too: past availability depends on them.
     downtimes: Mapping[str, Downtime]
+    #: Downtimes of the tree that nobody can act on.
+    quarantined: Mapping[str, QuarantinedDowntime] = field(default_factory=dict)
 
     def resource(self, name: str) -> Resource:
         """The resource of this name. Raises InvalidInput for an unknown one."""
@@ -73,6 +82,24 @@ class Registry:
     def vo(self, name: str) -> VO | None:
         """The VO of this name whatever its case (jobs say ``cms``, the tree ``CMS``); None where unknown."""
         return self._vos_by_folded_name.get(name.casefold())
+
+    def roles(self) -> Iterator[tuple[str, str, ContactRole]]:
+        """Every role that a person holds: kind and name of what it is held for, and the role."""
+        for kind, holders in (
+            ("resource", self.resources),
+            ("vo", self.vos),
+            ("support-center", self.support_centers),
+            ("reporting-group", self.reporting_groups),
+        ):
+            for name, value in holders.items():
+                yield from ((kind, name, role) for role in value.contacts)
+        for name, project in self.projects.items():
+            if project.investigator is not None:
+                yield (
+                    "project",
+                    name,
+                    ContactRole(role="Principal Investigator", contact=project.investigator),
+                )
 
     def downtimes_of(
         self, resource: str, interval: Interval | None = None, *, service: str | None = None

@@ -71,11 +71,33 @@ def test_tables_keep_within_80_columns(goc: Goc) -> None:
 
 
 def test_persons_are_shown_on_request_only(goc: Goc) -> None:
-    for words in (["contact"], ["contact", "c-admin"], ["resource", "ITB-SLURM-CE"]):
+    for words in (["contact"], ["vo", "cms"], ["resource", "ITB-SLURM-CE"]):
         text = goc("registry", "show", *words) + goc("registry", "show", *words, "--json")
         assert "admin@itb.example.org" not in text
         assert "Site administrator" not in text
-    assert "admin@itb.example.org" in goc("registry", "show", "contact", "--persons")
+    shown = goc.json("registry", "show", "contact", "--persons", "--why", "call")
+    assert "admin@itb.example.org" in [each["email"] for each in shown]
+
+
+def test_names_need_a_reason_and_the_reading_is_logged(goc: Goc) -> None:
+    assert "--why" in goc("registry", "show", "contact", "--persons", code=3)
+    goc("registry", "show", "contact", "--persons", "--why", "ticket 17")
+    log = goc.json("registry", "accesses")
+    assert {(line["act"], line["why"]) for line in log} == {
+        ("write", "named in the tree"),
+        ("read", "ticket 17"),
+    }
+    assert "@" not in json.dumps(log)
+
+
+def test_an_erased_person_is_not_brought_back_by_the_tree(goc: Goc) -> None:
+    shown = goc.json("registry", "show", "contact", "--persons", "--why", "erasure")
+    person = next(each["id"] for each in shown if each["email"] == "admin@itb.example.org")
+    goc("registry", "erase", person, "--why", "asked for it")
+    assert "nothing changed" in goc("registry", "import")
+    assert "admin@itb" not in goc("registry", "show", "contact", "--persons", "--why", "check")
+    assert b"admin@itb.example.org" not in (goc.home / "goc.db").read_bytes()
+    assert goc.json("registry", "accesses", person)[0]["act"] == "erase"
 
 
 def test_a_downtime_is_announced_changed_cancelled_and_listed(goc: Goc) -> None:

@@ -118,7 +118,7 @@ def test_all_faults_of_all_files_come_at_once(tree: Path) -> None:
     edit(tree, SLURM, "FQDN: ce.itb-slurm.example.org", "FQDN: ce")
     (tree / CMS).write_bytes(b"ID: 3\nLongName: \xff\n")
     with pytest.raises(FaultyTree) as refused:
-        read_sound_tree(tree, lenient=False)
+        read_sound_tree(tree, strict=True)
     files = {finding.where.rpartition(":")[0] for finding in refused.value.findings}
     assert files >= {CONDOR, SLURM, CMS}
     assert all(str(finding) in str(refused.value) for finding in refused.value.findings)
@@ -175,21 +175,21 @@ def test_a_list_of_service_kinds_in_the_tree_takes_the_place_of_the_built_in_one
     ]
 
 
-def test_lenient_reading_passes_doubts_and_leaves_faulty_downtimes_out(tree: Path) -> None:
+def test_reading_passes_doubts_and_quarantines_faulty_downtimes(tree: Path) -> None:
     edit(tree, SLURM, "ID: 1211", "ID: 1111")
     edit(tree, DOWNTIMES, "EndTime: Nov 14", "EndTime: Nov 13")
     with pytest.raises(FaultyTree):
-        read_sound_tree(tree, lenient=False)
-    sound, findings = read_sound_tree(tree, lenient=True)
-    assert sound.left_out == {"9001"}
+        read_sound_tree(tree, strict=True)
+    sound, findings = read_sound_tree(tree, strict=False)
+    assert set(sound.of("quarantined-downtime")) == {"9001"}
     assert not sound.of("downtime")
     assert sorted(finding.grade for finding in findings) == [Grade.DOUBT, Grade.FAULT]
 
 
-def test_lenient_reading_still_refuses_a_faulty_resource(tree: Path) -> None:
+def test_reading_still_refuses_a_faulty_resource(tree: Path) -> None:
     edit(tree, SLURM, "FQDN: ce.itb-slurm.example.org", "FQDN: ce")
     with pytest.raises(FaultyTree):
-        read_sound_tree(tree, lenient=True)
+        read_sound_tree(tree, strict=False)
 
 
 @pytest.mark.skipif(
@@ -197,9 +197,10 @@ def test_lenient_reading_still_refuses_a_faulty_resource(tree: Path) -> None:
     reason=f"no registry of the Open Science Grid in {DATA}: set GOC_SHARED_DATA",
 )
 def test_the_whole_registry_of_the_open_science_grid_is_read() -> None:
-    tree, findings = read_sound_tree(DATA, lenient=True)
-    counts = {kind: len(tree.of(kind)) for kind in ("facility", "site", "group", "resource", "vo")}
-    assert counts == {"facility": 230, "site": 405, "group": 429, "resource": 1100, "vo": 122}
+    tree, findings = read_sound_tree(DATA, strict=False)
+    counts = {kind: len(tree.of(kind)) for kind in ("facility", "site", "group", "resource", "vo", "project")}
+    expected = {"facility": 230, "site": 405, "group": 429, "resource": 1100, "vo": 122, "project": 1567}
+    assert counts == expected
     # 17 of the 3,812 end before they start.
-    assert (len(tree.of("downtime")), len(tree.left_out)) == (3795, 17)
+    assert (len(tree.of("downtime")), len(tree.of("quarantined-downtime"))) == (3795, 17)
     assert {finding.kind for finding in findings if finding.grade is Grade.FAULT} == {"downtime"}

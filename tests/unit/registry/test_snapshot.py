@@ -42,7 +42,6 @@ def registry(*downtimes: Downtime) -> Registry:
         reporting_groups={},
         service_kinds={},
         support_centers={},
-        contacts={},
         downtimes={each.id: each for each in downtimes},
     )
 

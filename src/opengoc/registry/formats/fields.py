@@ -93,7 +93,7 @@ class Fields:
             return None
         return int(text)
 
-    def decimal(self, key: str) -> float | None:
+    def decimal(self, key: str) -> int | float | None:
         """A number."""
         value = self.carried(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -143,6 +143,10 @@ class Fields:
         """Those of the keys that are there, as JSON values, null included."""
         self._read |= keys
         return {key: plain(node) for key, node in self._table.entries.items() if key in keys}
+
+    def as_written(self) -> dict[str, Plain]:
+        """The whole table as JSON values; counts as no reading."""
+        return {key: plain(node) for key, node in self._table.entries.items()}
 
     def names(self) -> Iterator[str]:
         """The keys of a table whose keys are names, in order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant
@@ -39,7 +39,6 @@ _VO_CARRIED = frozenset(
         "Credentials",
         "DataFederations",
         "MembershipServicesURL",
-        "OASIS",
         "PrimaryURL",
         "PurposeURL",
         "SupportURL",
@@ -47,6 +46,11 @@ _VO_CARRIED = frozenset(
 )
 #: "Mar 23, 2019 08:00 +0000", as Topology writes times.
 _TOPOLOGY_TIME = "%b %d, %Y %H:%M %z"
+
+#: Role of those who may change a VO's software in OASIS.
+OASIS_MANAGER = "OASIS Manager"
+#: What a person goes by whom the tree gives a name and no id begins with this.
+NAMED = "name:"
 
 W = TypeVar("W", Severity, DowntimeClass)
 
@@ -68,12 +72,24 @@ class People:
             if one is not None and other is not None and one != other:
                 rule = f"is not named as at {standing.where}; that one is taken"
                 self._findings.doubt(where, contact.id, rule, kind="contact")
-        merged = Contact(id=contact.id, name=known.name or contact.name, email=known.email or contact.email)
+        merged = Contact(
+            id=contact.id,
+            name=known.name or contact.name,
+            email=known.email or contact.email,
+            subjects=known.subjects or contact.subjects,
+        )
         self._entries[contact.id] = Entry(kind="contact", value=merged, where=standing.where)
 
     def entries(self) -> Iterator[Entry]:
         """All contacts met."""
         yield from self._entries.values()
+
+
+def named_person(name: str, where: str, people: People) -> str:
+    """What a person goes by whom the tree gives a name and no id."""
+    contact_id = f"{NAMED}{name}"
+    people.meet(Contact(id=contact_id, name=name), where)
+    return contact_id
 
 
 def read_person(fields: Fields, contact_id: str, people: People) -> None:
@@ -106,7 +122,7 @@ def site(name: str, facility: str) -> Callable[[Fields], Site]:
             number=fields.whole_number("ID"),
             long_name=fields.text("LongName") or "",
             description=fields.text("Description") or "",
-            address=tuple(line for line in lines if line),
+            address=tuple(line or "" for line in lines) if lines[1] else tuple(filter(None, lines)),
             city=fields.text("City"),
             state=fields.text("State"),
             country=fields.text("Country"),
@@ -255,6 +271,7 @@ def vo(name: str, people: People) -> Callable[[Fields], VO]:
         # The parent's number stands in its own file too: read, and not kept twice.
         parent.whole_number("ID")
         parent.refuse_unknown()
+        oasis, managers = _oasis(fields, people)
         return VO(
             id=UNSTORED,
             name=name,
@@ -267,11 +284,37 @@ def vo(name: str, people: People) -> Callable[[Fields], VO]:
             parent=parent_name,
             active=bool(fields.flag("Active", True)),
             disabled=bool(fields.flag("Disable", False)),
-            contacts=_contacts_by_role(fields, people),
-            carried=fields.carry(_VO_CARRIED),
+            contacts=_contacts_by_role(fields, people) + managers,
+            carried=fields.carry(_VO_CARRIED) | oasis,
         )
 
     return read
+
+
+def _oasis(fields: Fields, people: People) -> tuple[dict[str, Any], tuple[ContactRole, ...]]:
+    """``OASIS`` of a VO: what is carried of it, and its managers, who are persons."""
+    if not fields.has("OASIS"):
+        return {}, ()
+    table = fields.table("OASIS")
+    listed = isinstance(table.carried("Managers"), list)
+    if listed:
+        managers = [(manager.text("Name"), manager) for manager in table.tables("Managers")]
+    else:
+        managers = list(table.table("Managers").named_tables()) if table.has("Managers") else []
+    roles = [_oasis_manager(name, manager, people) for name, manager in managers]
+    carried = table.carry(frozenset({"UseOASIS", "OASISRepoURLs"}))
+    table.refuse_unknown()
+    return {"OASIS": carried}, tuple(role for role in roles if role is not None)
+
+
+def _oasis_manager(name: str | None, fields: Fields, people: People) -> ContactRole | None:
+    contact_id = fields.required_text("ID")
+    subjects = fields.texts("DNs")
+    fields.text("Name")
+    fields.refuse_unknown()
+    if contact_id is None or not _meet(fields, contact_id, name, None, people, subjects=subjects):
+        return None
+    return ContactRole(role=OASIS_MANAGER, contact=contact_id)
 
 
 def _reporting_group_names(fields: Fields) -> tuple[str, ...]:
@@ -366,9 +409,17 @@ def _contact(fields: Fields, role: str, rank: str, people: People) -> ContactRol
     return ContactRole(role=role, rank=rank, contact=contact_id)
 
 
-def _meet(fields: Fields, contact_id: str, name: str | None, email: str | None, people: People) -> bool:
+def _meet(
+    fields: Fields,
+    contact_id: str,
+    name: str | None,
+    email: str | None,
+    people: People,
+    *,
+    subjects: tuple[str, ...] = (),
+) -> bool:
     try:
-        people.meet(Contact(id=contact_id, name=name, email=email), fields.where())
+        people.meet(Contact(id=contact_id, name=name, email=email, subjects=subjects), fields.where())
     except InvalidInput as error:
         fields.fault(None, error.value, f"{error.where.rpartition(': ')[2]} {error.rule}")
         return False

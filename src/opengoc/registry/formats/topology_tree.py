@@ -6,16 +6,21 @@ docs/reference/registry.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from opengoc.base.errors import InvalidInput
+from opengoc.registry.downtime import QuarantinedDowntime
 from opengoc.registry.findings import Findings
+from opengoc.registry.formats import project_entry
 from opengoc.registry.formats import topology_entry as entry
 from opengoc.registry.formats.fields import Fields
-from opengoc.registry.formats.yaml_document import Mapping, Sequence, in_normal_form, read_document
+from opengoc.registry.formats.yaml_document import Mapping as Table
+from opengoc.registry.formats.yaml_document import Sequence, in_normal_form, read_document
 from opengoc.registry.model import ServiceKind
+from opengoc.registry.project import CampusGrid
 from opengoc.registry.tree import UNSTORED, Entry, Tree, Value, name_of
 
 _DOWNTIME = "_downtime.yaml"
@@ -36,8 +41,8 @@ class _Walk:
         count = len(self.findings.found)
         node = read_document(path, where, self.findings)
         if node is None and len(self.findings.found) == count and may_be_empty:
-            node = Mapping(line=1)
-        if isinstance(node, Mapping):
+            node = Table(line=1)
+        if isinstance(node, Table):
             return Fields(node, where, kind, self.findings)
         if len(self.findings.found) == count:
             self.findings.fault(f"{where}:1", path.name, f"must hold the table of a {kind}", kind=kind)
@@ -59,7 +64,7 @@ class _Walk:
             self.findings.fault(f"{where}:1", path.name, f"must hold a list, one item a {kind}", kind=kind)
             return
         for item in node.items:
-            if isinstance(item, Mapping):
+            if isinstance(item, Table):
                 yield Fields(item, where, kind, self.findings)
             else:
                 self.findings.fault(
@@ -72,6 +77,8 @@ class _Walk:
 
     def take(self, fields: Fields, read: Callable[[Fields], Value | None], *, key: str | None = None) -> None:
         """Read one entry and take it in, unless it is faulty or its name is taken."""
+        before = len(self.findings.found)
+        row = fields.as_written() if fields.kind == "downtime" else {}
         try:
             value = read(fields)
         except InvalidInput as error:
@@ -81,17 +88,28 @@ class _Walk:
         fields.refuse_unknown()
         if value is None:
             if fields.kind == "downtime" and (downtime_id := fields.text("ID")):
-                self.tree.leave_out(downtime_id)
+                reasons = [f"{found.value} {found.rule}" for found in self.findings.found[before:]]
+                apart = quarantined(downtime_id, row, fields.where(), reasons)
+                self.tree.quarantine(apart, fields.where())
             return
-        standing = self.tree.add(Entry(kind=fields.kind, value=value, where=fields.where(key)))
+        standing = self.tree.add(Entry(kind=fields.kind, value=value, where=fields.where(key), row=row))
         if standing is not None:
             fields.fault(key, name_of(value), f"is the name of the {fields.kind} at {standing.where} already")
 
-    def take_service_kinds(self, table: Fields) -> None:
-        """services.yaml: a number by name, no table each."""
+    def take_numbered(self, table: Fields, make: type[ServiceKind] | type[CampusGrid]) -> None:
+        """services.yaml, _CAMPUS_GRIDS.yaml: a number by name, no table each."""
         for name in table.names():
-            value = ServiceKind(id=UNSTORED, name=name, number=table.whole_number(name))
-            self.tree.add(Entry(kind="service-kind", value=value, where=table.where(name)))
+            value = make(id=UNSTORED, name=name, number=table.whole_number(name))
+            self.tree.add(Entry(kind=table.kind, value=value, where=table.where(name)))
+
+
+def quarantined(
+    downtime_id: str, row: Mapping[str, Any], where: str, reasons: Iterable[str]
+) -> QuarantinedDowntime:
+    """A downtime of the file at ``where`` (``path:line``) that is kept apart."""
+    path = where.rpartition(":")[0]
+    group = in_normal_form(path.rpartition("/")[2].removesuffix(_DOWNTIME))
+    return QuarantinedDowntime(id=downtime_id, group=group, file=path, reasons=tuple(reasons), entry=row)
 
 
 def read_tree(root: Path, findings: Findings) -> Tree:
@@ -106,6 +124,8 @@ def read_tree(root: Path, findings: Findings) -> Tree:
     walk = _Walk(root=root, tree=Tree(), findings=findings, people=entry.People(findings))
     _read_contacts(walk)
     _read_vos(walk)
+    _read_projects(walk)
+    _read_mappings(walk)
     _read_topology(walk)
     for contact in walk.people.entries():
         walk.tree.add(contact)
@@ -128,6 +148,29 @@ def _read_vos(walk: _Walk) -> None:
             walk.take(table, entry.vo(in_normal_form(path.stem), walk.people))
 
 
+def _read_projects(walk: _Walk) -> None:
+    folder = walk.root / "projects"
+    grids = folder / "_CAMPUS_GRIDS.yaml"
+    table = walk.table(grids, "campus-grid", may_be_empty=True) if grids.exists() else None
+    if table is not None:
+        walk.take_numbered(table, CampusGrid)
+    for path in _yaml_files(folder):
+        table = walk.table(path, "project") if path != grids else None
+        if table is not None:
+            walk.take(table, project_entry.project(in_normal_form(path.stem), walk.people))
+
+
+def _read_mappings(walk: _Walk) -> None:
+    for path in _yaml_files(walk.root / "mappings"):
+        if path.name == "institution_ids.yaml":
+            for fields in walk.rows(path, "institution"):
+                walk.take(fields, project_entry.institution)
+            continue
+        table = walk.table(path, "vocabulary", may_be_empty=True)
+        if table is not None:
+            walk.take(table, project_entry.vocabulary(in_normal_form(path.stem)))
+
+
 def _read_topology(walk: _Walk) -> None:
     folder = walk.root / "topology"
     for name, fields in walk.named_tables(folder / "support-centers.yaml", "support-center"):
@@ -135,7 +178,7 @@ def _read_topology(walk: _Walk) -> None:
     services = folder / "services.yaml"
     table = walk.table(services, "service-kind", may_be_empty=True) if services.exists() else None
     if table is not None:
-        walk.take_service_kinds(table)
+        walk.take_numbered(table, ServiceKind)
     for facility in _folders(folder):
         _read_facility(walk, facility)
     _refuse_stray_files(walk, folder, {"services.yaml", "support-centers.yaml"})

@@ -1,6 +1,7 @@
 """Write a registry as a tree in the layout of OSG Topology; reading it back changes nothing.
 
-Cancelled downtimes are left out, as the layout knows none; persons go to contacts.yaml only when asked for.
+Cancelled downtimes are left out, as the layout knows none. Persons are named only when they are handed in;
+else their ids of the vault stand where names stood.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import yaml
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant
 from opengoc.registry.downtime import Downtime
+from opengoc.registry.formats.persons_write import NOBODY, Persons, oasis_manager, person
+from opengoc.registry.formats.project_write import project_files
+from opengoc.registry.formats.topology_entry import OASIS_MANAGER
 from opengoc.registry.model import VO, ContactRole, ReportingGroup, Resource, ResourceGroup, Service, Site
 from opengoc.registry.snapshot import Registry
 
@@ -23,10 +27,11 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _DUMPER: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def write_tree(registry: Registry, root: Path, *, persons: bool = False) -> int:
+def write_tree(registry: Registry, root: Path, *, persons: Persons = NOBODY) -> int:
     """Write the tree below ``root``, which must be empty or new; gives the number of files.
 
-    ``persons``: write names and addresses of contacts too. Raises InvalidInput where there is something.
+    ``persons``: who is named, by id of the vault, with what the source calls each. Raises InvalidInput
+    where there is something.
     """
     if root.exists() and any(root.iterdir()):
         raise InvalidInput(str(root), root.name, "must be an empty or new folder")
@@ -38,18 +43,23 @@ def write_tree(registry: Registry, root: Path, *, persons: bool = False) -> int:
     return len(files)
 
 
-def tree_files(registry: Registry, *, persons: bool = False) -> dict[str, Any]:
+def tree_files(registry: Registry, *, persons: Persons = NOBODY) -> dict[str, Any]:
     """Relative path → content of every file of the tree, as JSON values."""
     files: dict[str, Any] = {}
-    if persons:
-        files["contacts.yaml"] = {
-            contact.id: _said(Name=contact.name, Email=contact.email)
-            for contact in registry.contacts.values()
-        }
+    addresses = {
+        reference: _said(Name=contact.name, Email=contact.email)
+        for reference, contact in persons.values()
+        if contact.email is not None
+    }
+    if addresses:
+        files["contacts.yaml"] = addresses
     for vo in registry.vos.values():
-        files[f"virtual-organizations/{vo.name}.yaml"] = _vo(vo)
+        files[f"virtual-organizations/{vo.name}.yaml"] = _vo(vo, registry, persons)
+    files |= project_files(registry, persons)
     if registry.reporting_groups:
-        groups = {group.name: _reporting_group(group) for group in registry.reporting_groups.values()}
+        groups = {
+            group.name: _reporting_group(group, persons) for group in registry.reporting_groups.values()
+        }
         files["virtual-organizations/REPORTING_GROUPS.yaml"] = groups
     if registry.support_centers:
         files["topology/support-centers.yaml"] = {
@@ -58,29 +68,31 @@ def tree_files(registry: Registry, *, persons: bool = False) -> dict[str, Any]:
                 LongName=center.long_name,
                 Description=center.description,
                 Community=center.community,
-                Contacts=_by_role(center.contacts),
+                Contacts=_by_role(center.contacts, persons),
             )
             for center in registry.support_centers.values()
         }
     if registry.service_kinds:
         kinds = {kind.name: kind.number for kind in registry.service_kinds.values()}
         files["topology/services.yaml"] = kinds
-    files |= _topology(registry)
+    files |= _topology(registry, persons)
     return files
 
 
-def _topology(registry: Registry) -> dict[str, Any]:
+def _topology(registry: Registry, persons: Persons) -> dict[str, Any]:
     files: dict[str, Any] = {}
     resources: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     downtimes: defaultdict[str, list[Any]] = defaultdict(list)
     for resource in registry.resources.values():
-        resources[resource.group][resource.name] = _resource(resource)
+        resources[resource.group][resource.name] = _resource(resource, persons)
     for downtime in registry.downtimes.values():
         # An ended downtime outlives its resource here, where a tree has no place for it; another resource
         # that took the name has no part in it.
         owner = registry.resources.get(downtime.resource)
         if not downtime.cancelled and owner is not None and owner.id == downtime.resource_id:
             downtimes[owner.group].append(_downtime(downtime))
+    for apart in registry.quarantined.values():
+        downtimes[apart.group].append(dict(apart.entry))
     for facility in registry.facilities.values():
         content = _said(ID=facility.number, InstitutionID=facility.institution)
         files[f"topology/{facility.name}/FACILITY.yaml"] = content
@@ -120,10 +132,10 @@ def _group(group: ResourceGroup, resources: Mapping[str, Any]) -> dict[str, Any]
     return {"Production": group.production, **content, "Resources": dict(resources)}
 
 
-def _resource(resource: Resource) -> dict[str, Any]:
+def _resource(resource: Resource, persons: Persons) -> dict[str, Any]:
     ranked: defaultdict[str, dict[str, Any]] = defaultdict(dict)
     for contact in resource.contacts:
-        ranked[contact.role][contact.rank] = {"ID": contact.contact}
+        ranked[contact.role][contact.rank] = person(contact.contact, persons)
     content = _said(
         ID=resource.number,
         Description=resource.description,
@@ -148,24 +160,29 @@ def _service(service: Service) -> dict[str, Any]:
     return _said(Description=service.description, Details=dict(service.details))
 
 
-def _vo(vo: VO) -> dict[str, Any]:
+def _vo(vo: VO, registry: Registry, persons: Persons) -> dict[str, Any]:
     science = _said(PrimaryFields=list(vo.fields_of_science), SecondaryFields=list(vo.secondary_fields))
+    parent = registry.vo(vo.parent or "")
     content = _said(
         ID=vo.number,
         LongName=vo.long_name,
         Community=vo.community,
         FieldsOfScience=science,
         ReportingGroups=list(vo.reporting_groups),
-        ParentVO={"Name": vo.parent} if vo.parent else None,
+        ParentVO=_said(Name=vo.parent, ID=parent.number if parent else None),
         Disable=vo.disabled or None,
-        Contacts=_by_role(vo.contacts),
+        Contacts=_by_role((role for role in vo.contacts if role.role != OASIS_MANAGER), persons),
     )
-    return {"Active": vo.active, **content, **vo.carried}
+    carried = dict(vo.carried)
+    if managers := [role for role in vo.contacts if role.role == OASIS_MANAGER]:
+        listed = [oasis_manager(role.contact, persons) for role in managers]
+        carried["OASIS"] = {"Managers": listed, **carried.get("OASIS", {})}
+    return {"Active": vo.active, **content, **carried}
 
 
-def _reporting_group(group: ReportingGroup) -> dict[str, Any]:
+def _reporting_group(group: ReportingGroup, persons: Persons) -> dict[str, Any]:
     return {
-        "Contacts": [{"ID": contact.contact} for contact in group.contacts] or None,
+        "Contacts": [person(role.contact, persons) for role in group.contacts] or None,
         "FQANs": [{"GroupName": fqan.group, "Role": fqan.role} for fqan in group.fqans] or None,
     }
 
@@ -194,10 +211,10 @@ def _time(moment: datetime) -> str:
     return f"{_MONTHS[moment.month - 1]} {moment.day:02d}, {moment.year:04d} {moment:%H:%M} +0000"
 
 
-def _by_role(contacts: Iterable[ContactRole]) -> dict[str, Any]:
+def _by_role(contacts: Iterable[ContactRole], persons: Persons) -> dict[str, Any]:
     roles: defaultdict[str, list[Any]] = defaultdict(list)
     for contact in contacts:
-        roles[contact.role].append({"ID": contact.contact})
+        roles[contact.role].append(person(contact.contact, persons))
     return dict(roles)
 
 
