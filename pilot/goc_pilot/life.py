@@ -5,7 +5,6 @@ to its end; whatever happens, every process is ended, the work directory goes an
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +13,16 @@ import time
 from types import FrameType
 from typing import Any, Dict, List, Optional, TypeVar
 
-from goc_pilot.clock import format_epoch
 from goc_pilot.condor import Condor, condor_environment, make_folders, start_condor
 from goc_pilot.condor_config import Layout, Times, render_condor_config, times_of
 from goc_pilot.condor_logs import log_tails, read_jobs
 from goc_pilot.config import Config, ConfigError, read_config
 from goc_pilot.ends import Ending
+from goc_pilot.events import say
 from goc_pilot.node import Binaries, Node, affordable_snapshot_seconds, find_condor, visible_processes
 from goc_pilot.processes import become_subreaper, end_all, usage
 from goc_pilot.report import Record, framed, report, write_report
+from goc_pilot.scratch import remove_folder
 from goc_pilot.supervision import Limits, Seen, Shutdown, next_shutdown
 from goc_pilot.validations import Row, run_validations
 
@@ -154,7 +154,7 @@ class Pilot:
 
     def _record_row(self, row: Row) -> None:
         self._note(validations=(*self.record.validations, row))
-        _say("validation {} {}: {}".format(row.name, row.result, row.message))
+        say("validation {} {}: {}".format(row.name, row.result, row.message))
 
     # starting
 
@@ -218,7 +218,7 @@ class Pilot:
         )
 
     def _apply(self, shutdown: Shutdown) -> None:
-        _say("{}: {} ({})".format(shutdown.stage, shutdown.ending.reason, shutdown.ending.message))
+        say("{}: {} ({})".format(shutdown.stage, shutdown.ending.reason, shutdown.ending.message))
         condor = self._started()
         if shutdown.stage == "vacate":
             self._note(state="ending", ending=shutdown.ending)
@@ -236,16 +236,16 @@ class Pilot:
         self._note(state="ending", ending=ending)
         left = end_all(_KILL_SECONDS)
         if left:
-            _say("processes that could not be killed: {}".format(left))
+            say("processes that could not be killed: {}".format(left))
         if self.condor is not None:
             self._note_jobs()
         if self.layout is not None:
             if ending.is_failure and self.condor is not None:
                 self._note_log_tails(self.layout)
-            _remove(self.layout.work_directory)
+            remove_folder(self.layout.work_directory)
         self._note(state="ended", ended_at=time.time())
         self._print_report()
-        _say("ended: {} ({})".format(ending.reason, ending.message))
+        say("ended: {} ({})".format(ending.reason, ending.message))
 
     def _note_jobs(self) -> None:
         layout = self._placed()
@@ -261,7 +261,7 @@ class Pilot:
         try:
             self._note(log_tails=log_tails(layout.path("log"), _TAIL_LINES))
         except OSError as error:
-            _say("HTCondor's logs cannot be read: {}".format(error))
+            say("HTCondor's logs cannot be read: {}".format(error))
 
     def _note(self, **changes: Any) -> None:
         """Keep what is now known and write it out. A report that cannot be written is no reason to end."""
@@ -269,14 +269,14 @@ class Pilot:
         try:
             write_report(self._report_path, self._report())
         except OSError as error:
-            _say("the report cannot be written: {}".format(error))
+            say("the report cannot be written: {}".format(error))
 
     def _print_report(self) -> None:
         try:
             sys.stdout.write(framed(self._report()) + "\n")
             sys.stdout.flush()
         except OSError as error:
-            _say("the report cannot be printed: {}".format(error))
+            say("the report cannot be printed: {}".format(error))
 
     def _report(self) -> Dict[str, Any]:
         return report(self.record, time.time(), usage())
@@ -320,28 +320,3 @@ def _made(thing: Optional[_Made], name: str) -> _Made:
     if thing is None:
         raise RuntimeError("no {} yet: the steps of LIFE stand in the wrong order".format(name))
     return thing
-
-
-def _remove(folder: str) -> None:
-    """Remove the work directory, folders that a job made unreadable included."""
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            inner = os.path.join(path, name)
-            if not os.path.islink(inner) and not os.access(inner, os.R_OK | os.W_OK | os.X_OK):
-                _open_folder(inner)
-    shutil.rmtree(folder, ignore_errors=True)
-    if os.path.exists(folder):
-        _say("{} could not be removed".format(folder))
-
-
-def _open_folder(path: str) -> None:
-    try:
-        os.chmod(path, 0o700)
-    except OSError as error:
-        _say("{} stays closed: {}".format(path, error))
-
-
-def _say(message: str) -> None:
-    """One line of the pilot's own log, on standard error."""
-    sys.stderr.write("{} goc-pilot {}\n".format(format_epoch(time.time()), message))
-    sys.stderr.flush()
