@@ -125,16 +125,17 @@ def digest_of(grid: Grid) -> str:
 
 def test_jobs_of_two_vos_run_at_both_sites_and_a_bound_job_only_at_its_own(own_grid: Grid) -> None:
     grid = own_grid
-    free = {vo: queue_jobs(grid, vo, 6) for vo in ("cms", "ligo")}
+    # Long enough for the slower site to start its pilots before the faster one has done everything.
+    free = {vo: queue_jobs(grid, vo, 8, seconds=20) for vo in ("cms", "ligo")}
     # A blank after the comma: on both sides of the match it has to say the same.
     bound = queue_jobs(grid, "cms", 4, desired_sites="ITB-NOWHERE, ITB-SLURM")
     done = grid.goc("-v", "factory", "run", "--until-done", timeout=360)
     assert done.returncode == 0, done.stderr
 
     ran = payloads(grid)
-    assert len(ran) == 16
+    assert len(ran) == 20
     assert {(job["JobStatus"], job["ExitCode"]) for job in ran} == {(4, 0)}
-    assert Counter(job["VO"] for job in ran) == {"cms": 10, "ligo": 6}
+    assert Counter(job["VO"] for job in ran) == {"cms": 12, "ligo": 8}
     assert {job["MachineAttrGLIDEIN_Site0"] for job in ran} == {"ITB-CONDOR", "ITB-SLURM"}
     assert {job["MachineAttrGLIDEIN_Site0"] for job in ran if job["ClusterId"] == bound} == {"ITB-SLURM"}
     assert {job["ClusterId"] for job in ran} == {*free.values(), bound}

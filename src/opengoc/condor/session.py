@@ -60,7 +60,8 @@ class Session:
     """A pool seen with one identity. A context manager; safe to share between threads, one call at a time.
 
     HTCondor's library keeps configuration and tokens per process, so each Session has a worker process of its
-    own, started at first use, ended and replaced when a call passes its deadline.
+    own, started at first use, ended and replaced when a call passes its deadline. The worker also ends with
+    the thread that started it: share a Session between threads that live as long as it does.
     """
 
     def __init__(self, pool: Pool) -> None:

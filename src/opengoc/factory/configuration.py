@@ -68,7 +68,7 @@ def check_configuration(
 
 def digest_of(entries: tuple[Entry, ...], policy: Policy) -> str:
     """The content digest: of values, so that comments, blanks and the order of tables do not count."""
-    content = {"entries": [asdict(entry) for entry in entries], "policy": policy.content}
+    content = {"entries": [asdict(entry) for entry in entries], "policy": policy.content()}
     return digest(canonical_json(content))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from opengoc.base.errors import InvalidInput
+from opengoc.condor.classads import render
 from opengoc.factory.expression import (
     Attribute,
     Requirements,
@@ -54,13 +55,21 @@ class Policy:
     vocabulary: Vocabulary
     #: By VO, in lower case; ``ALWAYS`` is part of each.
     requirements: Mapping[str, Requirements]
-    #: The file's content, for the digest.
-    content: Mapping[str, Any]
 
     @property
     def job_attributes(self) -> tuple[str, ...]:
         """Every job attribute that any VO's requirements name: what has to be fetched of a job."""
         return tuple(sorted({n for each in self.requirements.values() for n in each.job_attributes}))
+
+    def content(self) -> dict[str, Any]:
+        """What the digest is made of: all that decides which job runs where, as JSON values."""
+        return {
+            **{
+                side: {each.name: [each.type, each.default] for each in declared.values()}
+                for side, declared in (("job", self.vocabulary.job), ("entry", self.vocabulary.entry))
+            },
+            "vos": {vo: render(each.match) for vo, each in self.requirements.items()},
+        }
 
 
 def read_policy(text: str, file: str) -> tuple[Policy, tuple[Fault, ...]]:
@@ -77,8 +86,7 @@ def read_policy(text: str, file: str) -> tuple[Policy, tuple[Fault, ...]]:
     requirements = _requirements(document, vocabulary, faults)
     if not requirements and not faults:
         faults.append(Fault(line=0, subject="vos", rule="needs at least one table such as [vos.cms]"))
-    policy = Policy(vocabulary=vocabulary, requirements=requirements, content=document.content)
-    return policy, tuple(faults)
+    return Policy(vocabulary=vocabulary, requirements=requirements), tuple(faults)
 
 
 def _declared(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.factory.world import RESOURCES, configuration, entries, entry_table, policy
+from tests.unit.factory.world import POLICY, RESOURCES, configuration, entries, entry_table, policy
 
 from opengoc.factory.configuration import digest_of
 from opengoc.factory.entries import KnownResource, read_entries
@@ -88,6 +88,16 @@ def test_the_digest_is_of_the_content_not_of_the_layout() -> None:
     other = "# a note\n" + entry_table("B", resource='"CE-B"') + "\n" + entry_table("A", enabled="true")
     assert digest_of(entries(one), policy()) == digest_of(entries(other), policy())
     assert configuration(one).digest != configuration(entry_table("A", cores=3)).digest
+
+
+def test_the_digest_sees_what_a_requirement_says_not_how_it_is_laid_out() -> None:
+    found = entries(entry_table("A"))
+    rewritten = POLICY.replace("// a site of the list, where there is one", "// another note").replace(
+        "\n&& (!job", "   &&\n(!job"
+    )
+    assert digest_of(found, policy(rewritten)) == digest_of(found, policy())
+    for old, new in (("&& (!job", "|| (!job"), ("default = false", "default = true")):
+        assert digest_of(found, policy(POLICY.replace(old, new))) != digest_of(found, policy())
 
 
 def test_the_digest_changes_with_the_site_that_start_speaks_of() -> None:
