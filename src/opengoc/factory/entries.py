@@ -191,6 +191,8 @@ class _Reader:
         self._vocabulary = vocabulary
         self._resources = resources
         self.faults: list[Fault] = []
+        #: Keys whose values are not worth a second look.
+        self._bad: set[str] = set()
 
     def fault(self, key: str, rule: str, *below: str) -> None:
         """Keep a fault of this entry."""
@@ -198,6 +200,7 @@ class _Reader:
         line = self._document.line("entries", self._number, key, *below)
         subject = f"entry {name}: {'.'.join((key, *below))}"
         self.faults.append(Fault(line=line, subject=subject, rule=rule))
+        self._bad.add(key)
 
     def read(self) -> Entry | None:
         """The entry, or None where it has a fault."""
@@ -209,9 +212,9 @@ class _Reader:
         attributes = self._attributes()
         submit = self._submit()
         pilot = self._pilot()
-        if self.faults:
-            return None
-        resource = self._check_together(vos)
+        self._check_texts()
+        self._check_limits()
+        resource = self._check_resource(vos)
         if resource is None or self.faults:
             return None
         values: dict[str, Any] = {
@@ -274,24 +277,33 @@ class _Reader:
         self.fault(key, f"must be a table [entries.{key}]")
         return {}
 
-    def _check_together(self, vos: tuple[str, ...]) -> KnownResource | None:
-        """Rules that need more than one key, or the registry."""
+    def _check_texts(self) -> None:
         table = self._table
-        if not ENTRY_NAME.fullmatch(table["name"]):
+        if "name" not in self._bad and not ENTRY_NAME.fullmatch(table["name"]):
             self.fault("name", "needs letters, digits, . _ - and nothing else")
-        if not GRID_RESOURCE.fullmatch(table["grid_resource"]):
+        if "grid_resource" not in self._bad and not GRID_RESOURCE.fullmatch(table["grid_resource"]):
             self.fault("grid_resource", 'must be "condor SCHEDD COLLECTOR" or "batch SYSTEM"')
-        if table["max_idle"] > table["max_pilots"]:
-            self.fault("max_idle", f"is more than max_pilots ({table['max_pilots']})")
-        if not table.get("enabled", True) and not table.get("reason"):
+        if table.get("enabled") is False and not table.get("reason"):
             self.fault("reason", "is missing: say why the entry is not enabled")
-        resource = self._resources.get(table["resource"])
-        if resource is None:
-            self.fault("resource", f"{table['resource']!r} is no resource of the registry")
+
+    def _check_limits(self) -> None:
+        if self._bad.isdisjoint({"max_idle", "max_pilots"}):
+            most = self._table["max_pilots"]
+            if self._table["max_idle"] > most:
+                self.fault("max_idle", f"is more than max_pilots ({most})")
+
+    def _check_resource(self, vos: tuple[str, ...]) -> KnownResource | None:
+        """The entry against the registry."""
+        if "resource" in self._bad:
             return None
-        if table.get("enabled", True) and resource.unusable:
-            self.fault("resource", f"{table['resource']} {resource.unusable}: disable the entry")
+        name = self._table["resource"]
+        resource = self._resources.get(name)
+        if resource is None:
+            self.fault("resource", f"{name!r} is no resource of the registry")
+            return None
+        if self._table.get("enabled") is not False and resource.unusable:
+            self.fault("resource", f"{name} {resource.unusable}: disable the entry")
         for vo in vos:
             if resource.vos is not None and vo not in resource.vos:
-                self.fault("vos", f"{table['resource']} does not let {vo} in, says the registry")
+                self.fault("vos", f"{name} does not let {vo} in, says the registry")
         return resource
