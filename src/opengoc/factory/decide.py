@@ -28,7 +28,7 @@ from opengoc.factory.model import (
     SubmitPilots,
 )
 from opengoc.factory.rows import rows_of
-from opengoc.factory.supply import assign, rooms_of
+from opengoc.factory.supply import LATE, assign, rooms_of
 from opengoc.registry.snapshot import Registry
 
 
@@ -49,13 +49,13 @@ def decide(
     clusters = match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
     rooms = list(rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace))
-    assigned = assign(clusters, rooms)
+    assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
+    # A late pilot is not counted on, and yet not taken back while there is something for it to do.
+    used = assign(clusters, rooms).used | assigned.used
     bounds = bounds_of(configuration, pilots, registry, frozen=frozen, failures=failures, now=now, pace=pace)
     shares = divide(clusters, assigned.left, entries=configuration.entries, bounds=bounds)
     shares, capped = _pace(shares, pace.submissions)
-    surplus = frozenset(
-        pilot.id for pilot in snapshot.pilots_in(PilotState.IDLE) if pilot.id not in assigned.used
-    )
+    surplus = frozenset(pilot.id for pilot in snapshot.pilots_in(PilotState.IDLE) if pilot.id not in used)
     given_up = now - timedelta(seconds=pace.collect_seconds)
     actions: list[Action] = [
         CollectPilot(pilot=pilot, is_last_try=pilot.since <= given_up)

@@ -216,6 +216,9 @@ class Pace:
     removals: int = 10
     #: A running pilot that has not joined the pool by then is no supply any more.
     join_seconds: float = 600.0
+    #: A pilot that waits for longer is no supply: its jobs are offered to other entries, too. It keeps its
+    #: place in the site's queue as long as there is something for it to do.
+    wait_seconds: float = 1800.0
     #: A pilot held for so long is given up.
     held_seconds: float = 300.0
     #: The output of an ended pilot is given up when it could not be fetched for so long.

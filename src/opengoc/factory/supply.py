@@ -17,6 +17,9 @@ from opengoc.factory.entries import Entry
 from opengoc.factory.match import Cluster
 from opengoc.factory.model import Pace, PilotState, Snapshot
 
+#: Rank of pilots that have waited too long to be counted on.
+LATE = 4
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
@@ -27,7 +30,7 @@ class Room:
     vo: str
     cores: int
     memory_mib: int
-    #: Rooms of a lower rank are filled first: slots, then running pilots, then waiting ones.
+    #: Lower ranks are filled first: slots, running pilots, waiting ones, those on their way, late ones.
     rank: int
 
 
@@ -117,7 +120,8 @@ def rooms_of(
         if pilot.state is PilotState.RUNNING and pilot.id not in joined and now < due:
             yield _whole(pilot.id, entry, pilot.vo, rank=1)
         elif pilot.state is PilotState.IDLE:
-            yield _whole(pilot.id, entry, pilot.vo, rank=2)
+            is_late = now - pilot.since > timedelta(seconds=pace.wait_seconds)
+            yield _whole(pilot.id, entry, pilot.vo, rank=LATE if is_late else 2)
     for submission in snapshot.submissions:
         if entry := configuration.entries.get(submission.entry):
             yield _whole(submission.pilot_id, entry, submission.vo, rank=3)

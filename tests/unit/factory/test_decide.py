@@ -88,6 +88,15 @@ def test_a_pilot_that_never_joins_is_no_supply_any_more() -> None:
     assert sent(decided(snapshot(jobs(2), [late]))) != {}
 
 
+def test_a_pilot_that_waits_too_long_is_no_supply_and_keeps_its_place() -> None:
+    late = [pilot(1, digest=DIGEST, age_seconds=1801)]
+    first = decided(snapshot(jobs(2), late))
+    assert sum(sent(first).values()) == 1
+    assert removed(decided(snapshot(jobs(2), late), memory=first.memory)) == []
+    idle = decided(snapshot((), late))
+    assert removed(decided(snapshot((), late), memory=idle.memory)) == ["plt-001"]
+
+
 def test_a_pilot_that_left_the_pool_is_no_supply_any_more() -> None:
     leaving = pilot(1, digest=DIGEST, state=PilotState.RUNNING, age_seconds=60)
     decision = decided(snapshot(jobs(2), [leaving]), memory=Memory(joined=frozenset({leaving.id})))
