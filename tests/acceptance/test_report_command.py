@@ -88,16 +88,16 @@ def goc(tmp_path_factory: pytest.TempPathFactory, inbox: tuple[Inbox, int]) -> G
 @pytest.mark.parametrize(
     ("form", "begins", "holds"),
     [
-        ("text", "Production report, week 2026-W46\n====", "Pilot jobs"),
+        ("text", "Production report, week 2026-W46\n====", "¹ no source of payload records"),
         (
             "markdown",
             "# Production report, week 2026-W46\n",
-            "| Pilot jobs | missing: no source of pilot records |",
+            "| Jobs | missing ¹ |",
         ),
         (
             "twiki",
             "---+ Production report, week 2026-W46\n",
-            "| Pilot jobs |  missing: no source of pilot records |",
+            "| Jobs |  missing ¹ |",
         ),
         ("html", "<!DOCTYPE html>", "missing: no source of pilot records"),
         ("json", "{", '"reason": "no source of pilot records"'),

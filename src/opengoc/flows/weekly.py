@@ -34,8 +34,8 @@ from opengoc.reports.inputs import (
     DowntimeNews,
     FactoryWeek,
     Monitoring,
-    PilotSpell,
     ReportInputs,
+    RunningSpell,
     ServiceStatus,
     WeekUsage,
 )
@@ -129,7 +129,7 @@ def _week_usage(
     registry: Registry,
     *,
     as_of: datetime,
-    spells: tuple[PilotSpell, ...],
+    spells: tuple[RunningSpell, ...],
 ) -> WeekUsage:
     window = week_interval(week)
     question = Question(window=window, by=("vo", "site", "day"), kind=None, as_of=as_of, pilots=pilots)
@@ -263,12 +263,12 @@ def _elapsed(window: Interval, as_of: datetime) -> Interval | None:
 
 def _spells_of(
     rows: Sequence[CycleRow], window: Interval, registry: Registry, as_of: datetime
-) -> tuple[PilotSpell, ...]:
+) -> tuple[RunningSpell, ...]:
     elapsed = _elapsed(window, as_of)
     if elapsed is None:
         return ()
     return tuple(
-        PilotSpell(
+        RunningSpell(
             interval=spell.interval,
             running={_vo_name(registry, vo): count for vo, count in spell.running.items()},
             complete=spell.complete,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from opengoc.base.interval import Interval, union
-from opengoc.reports.inputs import EntryWeek, FactoryWeek, PilotSpell, Running
+from opengoc.reports.inputs import EntryWeek, FactoryWeek, Running, RunningSpell
 from opengoc.reports.usage import duration
 
 #: How long a row stands without another of its entry and VO.
@@ -41,10 +41,10 @@ class CycleRow:
     complete: bool
 
 
-def pilot_spells(rows: Sequence[CycleRow], window: Interval) -> tuple[PilotSpell, ...]:
+def pilot_spells(rows: Sequence[CycleRow], window: Interval) -> tuple[RunningSpell, ...]:
     """What ran of each VO, from rows in order of time, ``HOLDS`` before the window included."""
     return tuple(
-        PilotSpell(interval=interval, running=running, complete=complete)
+        RunningSpell(interval=interval, running=running, complete=complete)
         for interval, running, complete in _steps(rows, window, lambda row: row.vo)
     )
 

@@ -18,7 +18,7 @@ class DayUsage:
     vo: str
     site: str
     day: date
-    #: ``payload`` or ``pilot``; the two are never added.
+    #: ``payload``, ``pilot`` or ``batch`` (a site's other jobs); they are never added.
     kind: str
     jobs: int
     wall_seconds: float
@@ -44,8 +44,8 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PilotSpell:
-    """A stretch of time through which the same number of pilots ran, by VO, as the factory saw its queue."""
+class RunningSpell:
+    """A stretch of time through which the same number of pilots or jobs ran, by VO, as the factory saw it."""
 
     interval: Interval
     #: A VO that is not named had none.
@@ -62,7 +62,9 @@ class WeekUsage:
     interval: Interval
     days: tuple[DayUsage, ...] = ()
     coverage: tuple[Coverage, ...] = ()
-    pilots: tuple[PilotSpell, ...] = ()
+    #: What ran in the factory's queue, and in the queues of the VOs.
+    pilots: tuple[RunningSpell, ...] = ()
+    jobs: tuple[RunningSpell, ...] = ()
     #: What the query ran on: table versions, correction version.
     evidence: Mapping[str, object] | None = None
 

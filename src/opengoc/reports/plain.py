@@ -1,13 +1,15 @@
-"""Plots as tables, and text made safe to show: what every format without pictures shares."""
+"""Blocks in words, and text made safe to show: what the formats share."""
 
 from __future__ import annotations
 
 import unicodedata
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
-from opengoc.reports.model import Bars, Items, SpellState, Strip, Strips, Table
+from opengoc.reports.footnotes import ShownCell, ShownTable, lack_of_figure, shown_table
+from opengoc.reports.model import Bars, Block, Items, SpellState, Strip, Strips, Table
 from opengoc.reports.wording import SPELL_WORDS, number, partial_sign
 
 #: Marks a point that could not be had.
@@ -40,24 +42,50 @@ def point_text(figure: Figure) -> str:
     return f"{partial_sign(figure)} {shown}" if figure.state is FigureState.PARTIAL else shown
 
 
-def bars_table(bars: Bars) -> Table:
+def shown_bars(bars: Bars, running: datetime | None) -> ShownTable:
     """The plot as a table: a row per series, a column per label."""
-    rows = tuple((series.name, *(point_text(figure) for figure in series.figures)) for series in bars.series)
-    return Table(title=bars.title, columns=("", *bars.labels), rows=rows)
+    rows = tuple(
+        (ShownCell(text=series.name), *(ShownCell(text=point_text(figure)) for figure in series.figures))
+        for series in bars.series
+    )
+    return ShownTable(
+        title=bars.title,
+        columns=("", *bars.labels),
+        numeric=(False, *(True for _ in bars.labels)),
+        rows=rows,
+        remarks=bars_legend(bars, running),
+    )
 
 
-def bars_legend(bars: Bars) -> Items:
+def bars_legend(bars: Bars, running: datetime | None) -> tuple[str, ...]:
     """Why points are partial or missing, each reason once with its days."""
-    days: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], set[int]] = {}
     for series in bars.series:
-        for label, figure in zip(bars.labels, series.figures, strict=True):
-            if figure.state in (FigureState.MISSING, FigureState.PARTIAL):
+        for place, figure in enumerate(series.figures):
+            reason = lack_of_figure(figure, running)
+            if reason:
                 mark = UNKNOWN_POINT if figure.value is None else partial_sign(figure)
-                places = days.setdefault((mark, f"{figure.state.value}: {figure.reason}"), [])
-                if label not in places:
-                    places.append(label)
-    lines = tuple(f"{mark} {reason} ({', '.join(places)})" for (mark, reason), places in days.items())
-    return Items(title="", lines=lines)
+                places.setdefault((mark, f"{figure.state.value}: {reason}"), set()).add(place)
+    return tuple(
+        f"{mark} {reason} ({_stretches(sorted(found), bars.labels)})"
+        for (mark, reason), found in places.items()
+    )
+
+
+def _stretches(places: Sequence[int], labels: Sequence[str]) -> str:
+    """Labels in words, neighbours joined: ``Mon 9, Wed 11 to Fri 13``."""
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and runs[-1][-1] == place - 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return ", ".join(
+        " to ".join(dict.fromkeys((labels[run[0]], labels[run[-1]])))
+        if len(run) != 2
+        else f"{labels[run[0]]}, {labels[run[1]]}"
+        for run in runs
+    )
 
 
 def strip_letters(strip: Strip, interval: Interval) -> str:
@@ -75,28 +103,37 @@ def strip_letters(strip: Strip, interval: Interval) -> str:
     return " ".join("".join(letters[n : n + per_day]) for n in range(0, len(letters), per_day))
 
 
-def strips_table(strips: Strips) -> Table:
+def shown_strips(strips: Strips) -> ShownTable:
     """The strips as a table: a row per site, six hours a letter."""
-    rows = tuple((strip.name, strip_letters(strip, strips.interval)) for strip in strips.strips)
-    return Table(title=strips.title, columns=("Site", "Monday to Sunday, six hours a letter"), rows=rows)
+    rows = tuple(
+        (ShownCell(text=strip.name), ShownCell(text=strip_letters(strip, strips.interval)))
+        for strip in strips.strips
+    )
+    return ShownTable(
+        title=strips.title,
+        columns=("Site", "Monday to Sunday, six hours a letter"),
+        numeric=(False, False),
+        rows=rows,
+        remarks=(_strips_legend(strips),),
+    )
 
 
-def strips_legend(strips: Strips) -> Items:
-    """What the letters mean."""
+def _strips_legend(strips: Strips) -> str:
     present = {spell.state for strip in strips.strips for spell in strip.spells}
     words = ", ".join(
         f"{SPELL_WORDS[state][1]} {SPELL_WORDS[state][0]}" for state in _GRAVITY if state in present
     )
-    return Items(title="", lines=(f"{words}; the gravest state of each six hours is shown.",))
+    return f"{words}; the gravest state of each six hours is shown."
 
 
-def without_pictures(block: Table | Items | Bars | Strips) -> list[Table | Items]:
-    """The block as tables and lists alone."""
+def shown(block: Block, running: datetime | None) -> ShownTable | Items:
+    """The block in words; ``running``: see ``footnotes.running_as_of``."""
     match block:
         case Bars():
-            legend = bars_legend(block)
-            return [bars_table(block), *([legend] if legend.lines else [])]
+            return shown_bars(block, running)
         case Strips():
-            return [strips_table(block), strips_legend(block)]
-        case _:
-            return [block]
+            return shown_strips(block)
+        case Table():
+            return shown_table(block, running)
+        case Items():
+            return block

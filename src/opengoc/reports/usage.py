@@ -12,10 +12,13 @@ from datetime import date, datetime, timedelta
 
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.units import SECONDS_PER_HOUR, hours, percent
-from opengoc.reports.inputs import Coverage, DayUsage, WeekUsage
+from opengoc.reports.inputs import Coverage, DayUsage, RunningSpell, WeekUsage
+from opengoc.reports.wording import TO_DATE
 
 PILOT = "pilot"
 PAYLOAD = "payload"
+#: Jobs of a site's batch system that are no pilots: test jobs of the probes, local users.
+BATCH = "batch"
 #: Seconds between two cycles, and a restart now and then: not worth calling a week partial.
 UNSEEN_SECONDS = 3600.0
 
@@ -35,7 +38,9 @@ def days_of(week: WeekUsage) -> tuple[date, ...]:
 
 def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | None = None) -> Lack:
     """What the records of one kind lack over the week (or over ``days`` of it), as known at ``as_of``."""
-    sources = [c for c in week.coverage if c.kind == kind]
+    # A site's other jobs stand in the same records as its pilots.
+    source_kind = PILOT if kind == BATCH else kind
+    sources = [c for c in week.coverage if c.kind == source_kind]
     if not sources:
         return Lack(reason=f"no source of {kind} records", nothing_seen=True)
     wanted = tuple(days) if days is not None else days_of(week)
@@ -48,10 +53,10 @@ def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | 
     reasons = []
     assert week.interval.end is not None
     if as_of < week.interval.end and as_of.date() in begun:
-        reasons.append("to date")
+        reasons.append(TO_DATE)
     short = {name: count for name, count in read.items() if count < len(begun)}
     if len(set(read.values())) == 1 and short:
-        reasons.append(f"{min(short.values())} of {len(begun)} days")
+        reasons.append(f"records of {min(short.values())} of {len(begun)} days")
     else:
         reasons.extend(f"{name}: {count} of {len(begun)} days" for name, count in sorted(short.items()))
     return Lack(reason=", ".join(reasons))
@@ -181,6 +186,22 @@ def usage_figures(
     return figures
 
 
+def batch_figures(week: WeekUsage, site: str, as_of: datetime) -> tuple[Figure, Figure]:
+    """Jobs and core hours of a site that are no pilots."""
+    mine = [row for row in week.days if row.kind == BATCH and row.site == site]
+    made = Measured(
+        sums=add(mine),
+        lack=lack_of(week, BATCH, as_of),
+        as_of=as_of,
+        dimensions={"site": site},
+        evidence={**(week.evidence or {}), "records": BATCH},
+    )
+    return (
+        made.count("batch_jobs", made.sums.jobs, "jobs"),
+        made.count("batch_core_hours", hours(made.sums.core_seconds), "core hours"),
+    )
+
+
 def change(name: str, now: Figure, before: Figure) -> Figure:
     """Change in percent against the week before; missing wherever that comparison would mislead.
 
@@ -204,39 +225,54 @@ def change(name: str, now: Figure, before: Figure) -> Figure:
     return Figure.known(name, value, "percent", as_of=now.as_of, dimensions=now.dimensions, evidence=evidence)
 
 
-def pilot_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Figure]:
-    """Mean over time and peak of a VO's running pilots, as far as the factory saw its queue."""
-    dimensions = {"vo": vo}
-    names = ("running_pilots_mean", "running_pilots_peak")
-    spells = [spell for spell in week.pilots if week.interval.overlaps(spell.interval)]
+def running_figures(
+    week: WeekUsage, what: str, vo: str | None, as_of: datetime, suffix: str = ""
+) -> tuple[Figure, Figure]:
+    """Mean over time and peak of what ran of a VO (None: of all), as far as the factory saw the queues.
+
+    ``what``: ``pilots`` in its own queue, or ``jobs`` in the queues of the VOs.
+    """
+    dimensions = {"vo": vo} if vo is not None else {}
+    names = (f"running_{what}_mean{suffix}", f"running_{what}_peak{suffix}")
+    every = week.pilots if what == "pilots" else week.jobs
+    spells = [spell for spell in every if week.interval.overlaps(spell.interval)]
     seen = sum(spell.interval.seconds for spell in spells)
     if not seen:
         why = "no cycle of the factory saw the week"
-        mean, peak = (Figure.missing(n, "pilots", why, as_of=as_of, dimensions=dimensions) for n in names)
+        mean, peak = (Figure.missing(n, what, why, as_of=as_of, dimensions=dimensions) for n in names)
         return mean, peak
-    assert week.interval.end is not None
-    elapsed = (min(week.interval.end, as_of) - week.interval.start).total_seconds()
-    lacking = ["to date"] if as_of < week.interval.end else []
-    if elapsed - seen > UNSEEN_SECONDS:
-        lacking.append(f"seen for {duration(seen)} of {duration(elapsed)}")
-    blind = sum(spell.interval.seconds for spell in spells if not spell.complete)
-    if blind:
-        lacking.append(f"not whole for {duration(blind)}")
-    counts = [(spell.running.get(vo, 0), spell.interval.seconds) for spell in spells]
+    lacking = _unseen(week, spells, seen, as_of)
+    counts = [
+        (sum(spell.running.values()) if vo is None else spell.running.get(vo, 0), spell.interval.seconds)
+        for spell in spells
+    ]
     values = (sum(count * seconds for count, seconds in counts) / seen, max(count for count, _ in counts))
     mean, peak = (
         Figure.known(
             name,
             value,
-            "pilots",
+            what,
             as_of=as_of,
-            lacking=", ".join(lacking),
+            lacking=lacking,
             dimensions=dimensions,
             evidence={"seen_seconds": seen, "spells": len(spells)},
         )
         for name, value in zip(names, values, strict=True)
     )
     return mean, peak
+
+
+def _unseen(week: WeekUsage, spells: Iterable[RunningSpell], seen: float, as_of: datetime) -> str:
+    """What the factory did not see of the week."""
+    assert week.interval.end is not None
+    elapsed = (min(week.interval.end, as_of) - week.interval.start).total_seconds()
+    lacking = [TO_DATE] if as_of < week.interval.end else []
+    if elapsed - seen > UNSEEN_SECONDS:
+        lacking.append(f"seen for {duration(seen)} of {duration(elapsed)}")
+    blind = sum(spell.interval.seconds for spell in spells if not spell.complete)
+    if blind:
+        lacking.append(f"not whole for {duration(blind)}")
+    return ", ".join(lacking)
 
 
 def duration(seconds: float) -> str:

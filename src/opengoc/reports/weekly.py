@@ -11,9 +11,10 @@ from opengoc.reports.inputs import ReportInputs
 from opengoc.reports.model import Note, Report, Section
 from opengoc.reports.sections.downtimes import downtimes
 from opengoc.reports.sections.factory import factory
+from opengoc.reports.sections.glance import by_day, glance
 from opengoc.reports.sections.operations import operations
 from opengoc.reports.sections.sources import sources
-from opengoc.reports.sections.vo import in_full, overview, section_name, vo_section
+from opengoc.reports.sections.vo import in_full, section_name, vo_section
 
 #: Sections that people fill in; the others take notes as well.
 ACTIONS = "actions"
@@ -27,9 +28,10 @@ def build(inputs: ReportInputs, week: str, as_of: datetime, now: datetime) -> Re
     """
     as_of = min(as_of, now)
     sections = [
-        Section(name=ACTIONS, title="Action and significant items", empty="None was written down."),
-        Section(name=ATTENDANCE, title="Attendance and apologies", empty="None was written down."),
-        overview(inputs, as_of),
+        glance(inputs, as_of),
+        Section(name=ACTIONS, title="Action and significant items", empty="none written down."),
+        Section(name=ATTENDANCE, title="Attendance and apologies", empty="none written down."),
+        by_day(inputs, as_of),
         *(vo_section(inputs, vo, as_of) for vo in in_full(inputs)),
         operations(inputs, as_of),
         factory(inputs, as_of),
@@ -49,7 +51,17 @@ def build(inputs: ReportInputs, week: str, as_of: datetime, now: datetime) -> Re
 def section_names(vos: Iterable[str]) -> tuple[str, ...]:
     """The sections a note may be written for."""
     middle = tuple(section_name(vo) for vo in vos)
-    return (ACTIONS, ATTENDANCE, "overview", *middle, "operations", "factory", "downtimes", "sources")
+    return (
+        "overview",
+        ACTIONS,
+        ATTENDANCE,
+        "usage",
+        *middle,
+        "operations",
+        "factory",
+        "downtimes",
+        "sources",
+    )
 
 
 def _with_notes(sections: list[Section], notes: Iterable[Note]) -> list[Section]:

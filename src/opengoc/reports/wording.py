@@ -1,8 +1,8 @@
 """Figures in words, the same in every format: the state is part of the text, never colour alone.
 
-``0`` is a measured nought, ``≥ 12 (6 of 7 days)`` a partial count, ``≈ 85.0 % (…)`` a partial ratio and
-``missing: …`` what could not be had. A number is never rounded to what it is not: nothing small becomes 0 and
-nothing below 100 % becomes 100 %.
+``0`` is a measured nought, ``≥ 12 (records of 6 of 7 days)`` a partial count, ``≈ 85.0 % (…)`` a partial
+ratio and ``missing: …`` what could not be had; tables give the reasons in footnotes. A number is never made
+what it is not: nothing small becomes 0 and nothing below 100 % becomes 100 %.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
 from opengoc.reports.model import (
     Cause,
-    Cell,
     Correction,
-    Items,
     Note,
     Report,
     Section,
@@ -24,6 +23,9 @@ from opengoc.reports.model import (
     Table,
     dimensions_text,
 )
+
+#: The reason of every figure of a week that still runs, before any other.
+TO_DATE = "to date"
 
 #: Names of figures for people; a name that is not here is shown with its underscores as blanks.
 TITLES = {
@@ -37,7 +39,19 @@ TITLES = {
     "payload_cpu_efficiency": "CPU/wall of payload",
     "running_pilots_mean": "Running pilots, mean",
     "running_pilots_peak": "Running pilots, peak",
+    "running_jobs_mean": "Running payload jobs, mean",
+    "running_jobs_peak": "Running payload jobs, peak",
     "transferred_bytes": "Data transferred",
+    "batch_jobs": "Other jobs",
+    "batch_core_hours": "Core hours of other jobs",
+    "records_without_cpu": "Records without processor time",
+}
+#: What the ends of names add to their titles.
+_ENDINGS = {
+    "_week_before": ", week before",
+    "_change": ", change",
+    "_of_all": ", all VOs",
+    "_at_site": " at site",
 }
 
 #: States of a site in words, with one letter for where colour is lacking.
@@ -50,7 +64,15 @@ SPELL_WORDS = {
     SpellState.AHEAD: ("not yet", "."),
 }
 
-_SHORT_UNITS = {"percent": " %", "hours": "", "core hours": "", "jobs": "", "pilots": "", "bytes": " bytes"}
+_SHORT_UNITS = {
+    "percent": " %",
+    "hours": "",
+    "core hours": "",
+    "jobs": "",
+    "pilots": "",
+    "bytes": " bytes",
+    "records": "",
+}
 _RATIOS = ("percent",)
 #: Causes of one correction that are written out; all of them are in the JSON.
 _CAUSES_SHOWN = 4
@@ -58,6 +80,9 @@ _CAUSES_SHOWN = 4
 
 def figure_title(name: str) -> str:
     """What the figure counts, for people."""
+    for ending, words in _ENDINGS.items():
+        if name.endswith(ending):
+            return figure_title(name.removesuffix(ending)) + words
     return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
@@ -71,20 +96,29 @@ def _digits(value: float | int, *, ratio: bool) -> str:
     if value == int(value) and not ratio:
         return f"{int(value):,}"
     size = abs(value)
-    if size < 0.1 and value != 0:
-        return f"{value:.2g}"
-    if ratio and size < 100 and round(size, 1) >= 100:
-        return f"{math.copysign(99.9, value):.1f}"
-    if size < 1000 or ratio:
-        return f"{value:,.1f}"
-    return f"{value:,.0f}"
+    if ratio:
+        if size < 100 and round(size, 1) >= 100:
+            return f"{math.copysign(99.9, value):.1f}"
+        return f"{value:.1g}" if 0 < size < 0.05 else f"{value:,.1f}"
+    if size < 0.01:
+        return f"{value:.1g}"
+    if size < 1:
+        return f"{value:.2f}"
+    return f"{value:,.1f}" if size < 100 else f"{value:,.0f}"
+
+
+def figure_number(figure: Figure) -> str:
+    """The number of a figure that has one, changes with their sign; its state not included."""
+    if figure.value is None:
+        raise InvalidInput(f"figure {figure.name}", None, "has no number")
+    return number(figure.value, figure.unit, signed=figure.name.endswith("_change"))
 
 
 def figure_text(figure: Figure) -> str:
     """The figure in one line, its state included."""
     if figure.value is None:
         return f"missing: {figure.reason}"
-    shown = number(figure.value, figure.unit, signed=figure.name.endswith("_change"))
+    shown = figure_number(figure)
     if figure.state is FigureState.PARTIAL:
         return f"{partial_sign(figure)} {shown} ({figure.reason})"
     return shown
@@ -92,12 +126,7 @@ def figure_text(figure: Figure) -> str:
 
 def partial_sign(figure: Figure) -> str:
     """``≥`` where more could only be added (counts, peaks), ``≈`` for ratios and means."""
-    return "≈" if figure.unit in _RATIOS or figure.name.endswith("_mean") else "≥"
-
-
-def cell_text(cell: Cell) -> str:
-    """A cell of a table in one line."""
-    return figure_text(cell) if isinstance(cell, Figure) else cell
+    return "≈" if figure.unit in _RATIOS or "_mean" in figure.name else "≥"
 
 
 def moment_text(moment: datetime) -> str:
@@ -125,7 +154,7 @@ def report_standing(report: Report) -> str:
     """Which days, which revision, known when; and that the week is not over, when it is not."""
     revision = f"revision {report.revision}" if report.revision else "draft"
     words = f"{interval_text(report.interval)}; {revision}, as known at {report.as_of:%Y-%m-%d %H:%M:%S} UTC."
-    return words if report.week_is_over else f"{words} The week is not over: figures are to date."
+    return words if report.week_is_over else f"{words} The week is not over: its figures are to date (≥, ≈)."
 
 
 def reading_order(report: Report) -> tuple[Section, ...]:
@@ -148,11 +177,11 @@ def corrections_section(corrections: tuple[Correction, ...]) -> Section:
         for item in corrections
     )
     table = Table(title="", columns=("Report", "Figure", "Was", "Is", "Cause"), rows=rows)
-    empty = "No published figure has changed."
     return Section(
         name="corrections",
         title="Corrections",
-        blocks=(table,) if rows else (Items(title="", lines=(), empty=empty),),
+        blocks=(table,) if rows else (),
+        empty="No published figure has changed.",
     )
 
 

@@ -14,9 +14,9 @@ from opengoc.reports.inputs import (
     EntryWeek,
     FactoryWeek,
     Monitoring,
-    PilotSpell,
     ReportInputs,
     Running,
+    RunningSpell,
     ServiceStatus,
     WeekUsage,
 )
@@ -85,8 +85,8 @@ def inputs(usage: WeekUsage, usage_before: WeekUsage) -> ReportInputs:
             coverage=usage.coverage,
             evidence=usage.evidence,
             pilots=(
-                PilotSpell(interval=Interval(MONDAY, MONDAY + hours), running={"cms": 12}),
-                PilotSpell(interval=Interval(MONDAY + hours, MONDAY + 3 * hours), running={}),
+                RunningSpell(interval=Interval(MONDAY, MONDAY + hours), running={"cms": 12}),
+                RunningSpell(interval=Interval(MONDAY + hours, MONDAY + 3 * hours), running={}),
             ),
         ),
         before=usage_before,

@@ -46,51 +46,70 @@ def page_with(figure: Figure) -> Report:
     return Report(week="2026-W46", interval=week("2026-W46"), revision=1, as_of=AS_OF, sections=(section,))
 
 
-def _text_cell(page: str) -> str:
-    lines = page.split("marked", 1)[1].split("\n\n", 1)[0].splitlines()
-    return " ".join(line.strip() for line in lines)
+def _split(words: str) -> tuple[str, str]:
+    """The cell without the mark of its footnote, and the mark."""
+    found = re.fullmatch(r"(.*?)\s*(¹?)", words, re.DOTALL)
+    assert found is not None
+    return found[1], found[2]
 
 
-def _markdown_cell(page: str) -> str:
-    cell = re.search(r"^\| marked \| (.*) \|$", page, re.MULTILINE)
-    assert cell is not None
-    return html_module.unescape(re.sub(r"\\([\\`*_\[\]|~])", r"\1", cell[1]))
+def _text_parts(page: str) -> tuple[str, str]:
+    row, *under = page.split("marked", 1)[1].split("\n\n", 1)[0].splitlines()
+    cell, mark = _split(row.strip())
+    return cell, _reason(mark, " ".join(line.strip() for line in under))
 
 
-def _twiki_cell(page: str) -> str:
-    cell = re.search(r"^\| marked \|  (.*) \|$", page, re.MULTILINE)
-    assert cell is not None
-    return html_module.unescape(cell[1])
+def _markdown_parts(page: str) -> tuple[str, str]:
+    row = re.search(r"^\| marked \| (.*) \|$", page, re.MULTILINE)
+    assert row is not None
+    note = re.search(r"^- (¹ .*)$", page, re.MULTILINE)
+    cell, mark = _split(row[1])
+    plain = html_module.unescape(re.sub(r"\\([\\`*_\[\]|~])", r"\1", note[1])) if note else ""
+    return cell, _reason(mark, plain)
 
 
-def _html_cell(page: str) -> str:
-    cell = re.search(r'<th scope="row">marked</th><td class="[^"]*">(.*?)</td>', page, re.DOTALL)
-    assert cell is not None
-    return html_module.unescape(re.sub(r"<[^>]*>", "", cell[1]))
+def _twiki_parts(page: str) -> tuple[str, str]:
+    row = re.search(r"^\| marked \|  (.*) \|$", page, re.MULTILINE)
+    assert row is not None
+    note = re.search(r"^   \* (¹ .*)$", page, re.MULTILINE)
+    cell, mark = _split(html_module.unescape(row[1]))
+    return cell, _reason(mark, html_module.unescape(note[1]) if note else "")
 
 
-def _json_cell(page: str) -> str:
+def _html_parts(page: str) -> tuple[str, str]:
+    row = re.search(r'<th scope="row">marked</th><td class="[^"]*">(.*?)</td>', page, re.DOTALL)
+    assert row is not None
+    link = re.search(r'<sup><a href="#([^"]*)">1</a></sup>', row[1])
+    cell = html_module.unescape(re.sub(r"<[^>]*>", "", re.sub(r"<sup>.*?</sup>", "", row[1])))
+    if link is None:
+        return cell.strip(), ""
+    note = re.search(rf'<p class="footnote" id="{link[1]}"><sup>1</sup> (.*?)</p>', page, re.DOTALL)
+    assert note is not None
+    return cell.strip(), html_module.unescape(note[1])
+
+
+def _json_parts(page: str) -> tuple[str, str]:
     document = json.loads(page)
     place = document["sections"][0]["blocks"][0]["rows"][0][1]["figure"]
     figure = document["figures"][place]
-    return figure_text(
-        Figure(
-            name=figure["name"],
-            value=figure["value"],
-            unit=figure["unit"],
-            state=FigureState(figure["state"]),
-            reason=figure["reason"],
-            as_of=AS_OF,
-        )
-    )
+    if figure["state"] == "missing":
+        return "missing", figure["reason"]
+    sign = ("≈ " if figure["unit"] == "percent" else "≥ ") if figure["state"] == "partial" else ""
+    return sign + number(figure["value"], figure["unit"]), figure["reason"]
 
 
-FORMATS: dict[str, tuple[Callable[[Report], str], Callable[[str], str]]] = {
-    "text": (text.render, _text_cell),
-    "markdown": (markdown.render, _markdown_cell),
-    "twiki": (twiki.render, _twiki_cell),
-    "html": (html.render, _html_cell),
-    "json": (json_format.render, _json_cell),
+def _reason(mark: str, under: str) -> str:
+    """The reason that the mark points to; none without a mark, or without a note of that number."""
+    assert bool(mark) == under.startswith("¹ ")
+    return under.removeprefix("¹ ")
+
+
+FORMATS: dict[str, tuple[Callable[[Report], str], Callable[[str], tuple[str, str]]]] = {
+    "text": (text.render, _text_parts),
+    "markdown": (markdown.render, _markdown_parts),
+    "twiki": (twiki.render, _twiki_parts),
+    "html": (html.render, _html_parts),
+    "json": (json_format.render, _json_parts),
 }
 
 
@@ -104,18 +123,18 @@ def _words(shown: str) -> str:
 @example(figure=Figure.known("payload_jobs", 0, "jobs", as_of=AS_OF))
 @example(figure=Figure.known("payload_jobs", 0, "jobs", as_of=AS_OF, lacking="6 of 7 days"))
 @example(figure=Figure.missing("payload_jobs", "jobs", "the probe timed out", as_of=AS_OF))
-def test_every_format_says_value_state_and_reason(name: str, figure: Figure) -> None:
-    render, cell_of = FORMATS[name]
-    cell = _words(cell_of(render(page_with(figure))))
+def test_every_format_says_value_and_state_in_the_cell_and_the_reason_under_it(
+    name: str, figure: Figure
+) -> None:
+    render, parts_of = FORMATS[name]
+    cell, reason = parts_of(render(page_with(figure)))
+    assert _words(reason) == _words(figure.reason)
     if figure.value is None:
-        assert cell == _words(f"missing: {figure.reason}")
+        assert cell == "missing"
         return
-    assert _words(number(figure.value, figure.unit)) in cell
-    if figure.state is FigureState.PARTIAL:
-        assert cell.startswith("≈" if figure.unit == "percent" else "≥")
-        assert cell.endswith(_words(f"({figure.reason})"))
-    else:
-        assert cell == _words(number(figure.value, figure.unit))
+    sign = "≈" if figure.unit == "percent" else "≥"
+    shown = number(figure.value, figure.unit)
+    assert _words(cell) == _words(f"{sign} {shown}" if figure.state is FigureState.PARTIAL else shown)
 
 
 @given(value=values, unit=st.sampled_from(UNITS))
@@ -140,7 +159,8 @@ def test_no_percentage_below_one_hundred_is_written_as_one_hundred(value: float)
         (2_800_000, "jobs", "2,800,000"),
         (441_234.5, "hours", "441,234"),
         (12.34, "hours", "12.3"),
-        (0.0042, "hours", "0.0042"),
+        (0.0042, "hours", "0.004"),
+        (0.083, "hours", "0.08"),
         (85, "percent", "85.0 %"),
         (100, "percent", "100.0 %"),
         (1_500, "bytes", "1,500 bytes"),

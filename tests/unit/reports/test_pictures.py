@@ -82,8 +82,14 @@ def test_pictures_carry_title_and_numbers_for_those_who_do_not_see_them() -> Non
 
 
 def test_the_legend_gives_each_reason_once_with_its_days() -> None:
-    legend = bars_legend(bars(unknown("away"), unknown("away"), known(3, "half")))
-    assert legend.lines == ("? missing: away (Mon 9, Tue 10)", "≥ partial: half (Wed 11)")
+    legend = bars_legend(bars(*(unknown("away") for _ in range(3)), known(3, "half"), unknown("away")), None)
+    assert legend == ("? missing: away (Mon 9 to Wed 11, Fri 13)", "≥ partial: half (Thu 12)")
+
+
+def test_a_point_that_is_to_date_needs_no_legend_while_the_week_runs() -> None:
+    plot = bars(known(3, "to date"), known(4, "to date, half"))
+    assert bars_legend(plot, AS_OF) == ("≥ partial: half (Tue 10)",)
+    assert bars_legend(plot, None) == ("≥ partial: to date (Mon 9)", "≥ partial: to date, half (Tue 10)")
 
 
 def test_ids_are_unique_in_the_page(report: Report) -> None:

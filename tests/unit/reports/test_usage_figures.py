@@ -12,8 +12,8 @@ from tests.unit.reports.example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_d
 
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
-from opengoc.reports.inputs import PilotSpell, WeekUsage
-from opengoc.reports.usage import change, days_of, lack_of, pilot_figures, usage_figures
+from opengoc.reports.inputs import RunningSpell, WeekUsage
+from opengoc.reports.usage import change, days_of, lack_of, running_figures, usage_figures
 
 DAYS = days_of(week_usage(WEEK, []))
 
@@ -58,7 +58,7 @@ def test_without_a_source_there_is_no_number() -> None:
 def test_a_day_that_lacks_makes_the_sum_partial() -> None:
     rows = [usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 12)]
     jobs = figures_of(week_usage(WEEK, rows, holes={"pool-history": [4]}))["payload_jobs"]
-    assert (jobs.state, jobs.value, jobs.reason) == (FigureState.PARTIAL, 12, "6 of 7 days")
+    assert (jobs.state, jobs.value, jobs.reason) == (FigureState.PARTIAL, 12, "records of 6 of 7 days")
 
 
 def test_records_of_a_source_that_was_not_read_through_still_count() -> None:
@@ -146,17 +146,17 @@ def test_change_is_percent_of_the_week_before(now: int, before: int) -> None:
     assert found.value == pytest.approx(100 * (now - before) / before)
 
 
-def spell(start: float, end: float, *, complete: bool = True, **running: int) -> PilotSpell:
+def spell(start: float, end: float, *, complete: bool = True, **running: int) -> RunningSpell:
     """Hours of the week, and what ran."""
     hour = timedelta(hours=1)
-    return PilotSpell(
+    return RunningSpell(
         interval=Interval(MONDAY + start * hour, MONDAY + end * hour), running=running, complete=complete
     )
 
 
 def test_running_pilots_are_a_mean_over_time_and_a_peak() -> None:
     usage = replace(week_usage(WEEK, []), pilots=(spell(0, 1, cms=10), spell(1, 4, cms=60, ligo=2)))
-    mean, peak = pilot_figures(usage, "cms", AS_OF)
+    mean, peak = running_figures(usage, "pilots", "cms", AS_OF)
     assert mean.value == pytest.approx((10 + 3 * 60) / 4)
     assert peak.value == 60
     assert mean.reason == peak.reason == "seen for 4.0 h of 168.0 h"
@@ -164,21 +164,21 @@ def test_running_pilots_are_a_mean_over_time_and_a_peak() -> None:
 
 def test_a_week_seen_throughout_gives_a_full_figure_and_an_absent_vo_is_zero() -> None:
     usage = replace(week_usage(WEEK, []), pilots=(spell(0, 168, cms=7),))
-    mean, peak = pilot_figures(usage, "cms", AS_OF)
+    mean, peak = running_figures(usage, "pilots", "cms", AS_OF)
     assert (mean.state, mean.value, peak.value) == (FigureState.VALUE, 7, 7)
-    assert pilot_figures(usage, "ligo", AS_OF)[0].state is FigureState.ZERO
+    assert running_figures(usage, "pilots", "ligo", AS_OF)[0].state is FigureState.ZERO
 
 
 def test_a_queue_that_did_not_answer_is_said() -> None:
     usage = replace(
         week_usage(WEEK, []), pilots=(spell(0, 166, cms=7), spell(166, 168, cms=7, complete=False))
     )
-    assert pilot_figures(usage, "cms", AS_OF)[0].reason == "not whole for 2.0 h"
+    assert running_figures(usage, "pilots", "cms", AS_OF)[0].reason == "not whole for 2.0 h"
 
 
 def test_cycles_of_another_week_do_not_count() -> None:
     usage = replace(week_usage(WEEK, []), pilots=(spell(-2, -1, cms=7),))
-    assert [figure.value for figure in pilot_figures(usage, "cms", AS_OF)] == [None, None]
+    assert [figure.value for figure in running_figures(usage, "pilots", "cms", AS_OF)] == [None, None]
 
 
 def test_weeks_are_utc_mondays() -> None:

@@ -31,7 +31,7 @@ def test_each_vo_has_its_figures_and_their_change(report: Report) -> None:
     assert figure(report, "payload_jobs_week_before", vo="cms").value == 1680
     assert figure(report, "payload_jobs_change", vo="cms").value == pytest.approx(100 / 3)
     assert figure(report, "payload_jobs", vo="ligo").state is FigureState.ZERO
-    assert figure(report, "pilot_jobs", vo="cms").reason == "6 of 7 days"
+    assert figure(report, "pilot_jobs", vo="cms").reason == "records of 6 of 7 days"
 
 
 def test_the_sites_of_a_vo_add_up_to_the_vo(report: Report) -> None:
@@ -72,7 +72,7 @@ def test_a_running_week_says_so(inputs: ReportInputs) -> None:
 def test_a_note_of_a_section_that_is_gone_moves_to_the_items(inputs: ReportInputs) -> None:
     note = Note(id="n-2", section="vo-atlas", text="left", who="production coordinator", written_at=AS_OF)
     report = build(replace(inputs, notes=(note,)), WEEK, AS_OF, AS_OF)
-    assert [n.text for n in report.sections[0].notes] == ["[vo-atlas] left"]
+    assert [n.text for n in report.sections[1].notes] == ["[vo-atlas] left"]
 
 
 def test_of_many_vos_the_silent_ones_share_a_table(inputs: ReportInputs) -> None:

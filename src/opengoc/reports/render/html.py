@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -9,41 +11,44 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from opengoc.base.figure import Figure
-from opengoc.base.ids import canonical_json
-from opengoc.base.instant import format_instant
+from opengoc.reports.evidence import command_of, evidence_lines
+from opengoc.reports.footnotes import ShownCell, ShownTable, running_as_of
 from opengoc.reports.model import (
     Bars,
     Block,
     FigureKey,
+    Items,
     Report,
     Section,
     Strips,
-    Table,
     dimensions_text,
     figure_key,
 )
-from opengoc.reports.plain import printable, without_pictures
+from opengoc.reports.plain import printable, shown
 from opengoc.reports.render.svg import bars_svg, strips_svg
 from opengoc.reports.wording import (
+    figure_text,
     figure_title,
     moment_text,
-    number,
-    partial_sign,
     reading_order,
     report_standing,
     report_title,
 )
 
+#: Where the evidence of a figure stands.
+Places = dict[FigureKey, int]
+
 
 def render(report: Report) -> str:
     """The whole page."""
     places = {figure_key(figure): place for place, figure in enumerate(report.figures)}
+    running = running_as_of(report)
     page = _environment().get_template("report.html.j2")
     return page.render(
         report=report,
         title=report_title(report),
         standing=report_standing(report),
-        sections=[_section(section, places) for section in reading_order(report)],
+        sections=[_section(section, places, running) for section in reading_order(report)],
         evidence=[_evidence(figure, place) for place, figure in enumerate(report.figures)],
     )
 
@@ -63,8 +68,8 @@ def _environment() -> Environment:
     return made
 
 
-def _section(section: Section, places: dict[FigureKey, int]) -> dict[str, Any]:
-    blocks = [_block(block, f"{section.name}-{n}", places) for n, block in enumerate(section.blocks)]
+def _section(section: Section, places: Places, running: datetime | None) -> dict[str, Any]:
+    blocks = [_block(block, f"{section.name}-{n}", places, running) for n, block in enumerate(section.blocks)]
     return {
         "id": section.name,
         "title": section.title,
@@ -74,44 +79,51 @@ def _section(section: Section, places: dict[FigureKey, int]) -> dict[str, Any]:
     }
 
 
-def _block(block: Block, name: str, places: dict[FigureKey, int]) -> dict[str, Any]:
-    if isinstance(block, Bars | Strips):
-        # Markup is safe here: the tree of the picture was written out by ElementTree, which escapes its text.
-        picture = Markup(bars_svg(block, name) if isinstance(block, Bars) else strips_svg(block, name))
-        words = [_block(shown, f"{name}-words", places) for shown in without_pictures(block)]
-        own_scale = isinstance(block, Bars) and len(block.series) > 1
-        return {
-            "type": "plot",
-            "title": block.title,
-            "picture": picture,
-            "words": words,
-            "own_scale": own_scale,
-        }
-    if isinstance(block, Table):
-        numeric = [any(isinstance(row[n], Figure) for row in block.rows) for n in range(len(block.columns))]
-        rows = [[_cell(cell, places) for cell in row] for row in block.rows]
-        return {
-            "type": "table",
-            "title": block.title,
-            "columns": block.columns,
-            "numeric": numeric,
-            "rows": rows,
-            "empty": block.empty,
-        }
-    return {"type": "items", "title": block.title, "lines": block.lines, "empty": block.empty}
-
-
-def _cell(cell: Figure | str, places: dict[FigureKey, int]) -> dict[str, Any]:
-    if isinstance(cell, str):
-        return {"state": "words", "text": cell}
-    shown = "" if cell.value is None else number(cell.value, cell.unit, signed=cell.name.endswith("_change"))
+def _block(block: Block, name: str, places: Places, running: datetime | None) -> dict[str, Any]:
+    words = shown(block, running)
+    if isinstance(words, Items):
+        return {"type": "items", "title": words.title, "lines": words.lines, "empty": words.empty}
+    if not isinstance(block, Bars | Strips):
+        return _table(words, name, places)
+    # Markup is safe here: the tree of the picture was written out by ElementTree, which escapes its text.
+    picture = Markup(bars_svg(block, name) if isinstance(block, Bars) else strips_svg(block, name))
+    legend = words.remarks if isinstance(block, Bars) else ()
     return {
-        "state": cell.state.value,
-        "text": shown,
-        "sign": partial_sign(cell),
-        "reason": cell.reason,
+        "type": "plot",
+        "title": block.title,
+        "picture": picture,
+        "legend": legend,
+        "words": _table(replace(words, title="", remarks=() if legend else words.remarks), name, places),
+        "own_scale": isinstance(block, Bars) and len(block.series) > 1,
+    }
+
+
+def _table(table: ShownTable, name: str, places: Places) -> dict[str, Any]:
+    return {
+        "type": "table",
+        "title": table.title,
+        "columns": table.columns,
+        "numeric": table.numeric,
+        "rows": [[_cell(cell, name, places) for cell in row] for row in table.rows],
+        "footnotes": [
+            {"id": f"{name}-note-{number}", "number": number, "text": reason}
+            for number, reason in enumerate(table.footnotes, start=1)
+        ],
+        "remarks": table.remarks,
+        "empty": table.empty,
+    }
+
+
+def _cell(cell: ShownCell, name: str, places: Places) -> dict[str, Any]:
+    figure = cell.figure
+    return {
+        "state": figure.state.value if figure is not None else "words",
+        "text": cell.text,
         # Figures of corrections belong to other revisions: their evidence is there.
-        "place": places.get(figure_key(cell)),
+        "place": places.get(figure_key(figure)) if figure is not None else None,
+        "footnote": cell.footnote,
+        "note": f"{name}-note-{cell.footnote}",
+        "reason": figure.reason if figure is not None else "",
     }
 
 
@@ -120,8 +132,7 @@ def _evidence(figure: Figure, place: int) -> dict[str, Any]:
         "place": place,
         "title": figure_title(figure.name),
         "dimensions": dimensions_text(figure.dimensions),
-        "state": figure.state.value,
-        "reason": figure.reason,
-        "as_of": format_instant(figure.as_of),
-        "behind": canonical_json(dict(figure.evidence)) if figure.evidence else "",
+        "says": figure_text(figure),
+        "lines": evidence_lines(figure),
+        "command": command_of(figure),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
-from opengoc.base.figure import Figure
-from opengoc.reports.model import Items, Report, Section, Table
-from opengoc.reports.plain import printable, without_pictures
-from opengoc.reports.wording import cell_text, note_text, reading_order, report_standing, report_title
+from opengoc.reports.footnotes import ShownTable, raised, running_as_of
+from opengoc.reports.model import Items, Report, Section
+from opengoc.reports.plain import printable, shown
+from opengoc.reports.wording import note_text, reading_order, report_standing, report_title
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 #: At the start of a line these would open a heading, a list, a quotation, a rule or a table.
@@ -18,8 +19,9 @@ _LINE_START = re.compile(r"^(\s*)([-+#=:]|\d+(?=[.)]))")
 def render(report: Report) -> str:
     """The whole report."""
     lines = [f"# {escape(report_title(report))}", "", escape(report_standing(report)), ""]
+    running = running_as_of(report)
     for section in reading_order(report):
-        lines += _section(section)
+        lines += _section(section, running)
     return "\n".join(lines)
 
 
@@ -41,7 +43,10 @@ def escape_within(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, running: datetime | None) -> Iterator[str]:
+    if not section.blocks and not section.notes:
+        yield from (_named(section.title, section.empty), "")
+        return
     yield f"## {escape(section.title)}"
     yield ""
     for note in section.notes:
@@ -52,33 +57,41 @@ def _section(section: Section) -> Iterator[str]:
     if section.notes:
         yield ""
     for block in section.blocks:
-        for shown in without_pictures(block):
-            yield from _table(shown) if isinstance(shown, Table) else _items(shown)
-    if section.empty and not section.blocks and not section.notes:
-        yield from (escape(section.empty), "")
+        words = shown(block, running)
+        yield from _table(words) if isinstance(words, ShownTable) else _items(words)
+
+
+def _named(title: str, words: str) -> str:
+    """One line for what is empty: ``**Attendance and apologies:** None was written down.``"""
+    return f"**{escape_within(title)}:** {escape_within(words)}" if title else escape(words)
 
 
 def _items(items: Items) -> Iterator[str]:
+    if not items.lines:
+        yield from (_named(items.title, items.empty), "")
+        return
     if items.title:
         yield from (f"### {escape(items.title)}", "")
     yield from (f"- {escape(line)}" for line in items.lines)
-    if not items.lines:
-        yield escape(items.empty)
     yield ""
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: ShownTable) -> Iterator[str]:
+    if not table.rows:
+        yield from (_named(table.title, table.empty), "")
+        return
     if table.title:
         yield from (f"### {escape(table.title)}", "")
-    if not table.rows:
-        yield from (escape(table.empty), "")
-        return
     yield _row([escape_within(column) for column in table.columns])
-    numeric = [any(isinstance(row[n], Figure) for row in table.rows) for n in range(len(table.columns))]
-    yield _row(["---:" if right else "---" for right in numeric])
+    yield _row(["---:" if right else "---" for right in table.numeric])
     for row in table.rows:
-        yield _row([escape_within(cell_text(cell)) for cell in row])
+        yield _row([escape_within(cell.marked) for cell in row])
     yield ""
+    reasons = [f"{raised(number)} {reason}" for number, reason in enumerate(table.footnotes, start=1)]
+    for line in (*reasons, *table.remarks):
+        yield f"- {escape(line)}"
+    if reasons or table.remarks:
+        yield ""
 
 
 def _row(cells: list[str]) -> str:

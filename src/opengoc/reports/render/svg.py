@@ -35,7 +35,7 @@ def bars_svg(bars: Bars, name: str) -> str:
     columns = 2 if len(bars.series) in (1, 2, 4) else 3
     rows = -(-len(bars.series) // columns)
     width = (WIDTH - (columns - 1) * _GAP) / columns
-    root = _root(name, bars.title, _bars_words(bars), rows * (_PANEL_HEIGHT + _GAP))
+    root = _root(name, bars.title, _bars_words(bars), rows * (_PANEL_HEIGHT + _GAP) - _GAP)
     for place, series in enumerate(bars.series):
         row, column = divmod(place, columns)
         corner = f"translate({column * (width + _GAP):g} {row * (_PANEL_HEIGHT + _GAP)})"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 
-from opengoc.reports.model import Items, Report, Section, Table
-from opengoc.reports.plain import printable, without_pictures
-from opengoc.reports.wording import cell_text, note_text, reading_order, report_standing, report_title
+from opengoc.reports.footnotes import ShownTable, raised, running_as_of
+from opengoc.reports.model import Items, Report, Section
+from opengoc.reports.plain import printable, shown
+from opengoc.reports.wording import note_text, reading_order, report_standing, report_title
 
 #: Always markup, wherever it stands: entities show the character and mean nothing else.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "%": "&#37;", "|": "&#124;", "[": "&#91;", "]": "&#93;"}
@@ -20,8 +22,9 @@ _WIKI_WORD = re.compile(_START + r"(?=(?:[A-Z]\w*\.)?[A-Z]+[a-z0-9]+[A-Z]+[A-Za-
 def render(report: Report) -> str:
     """The whole report."""
     lines = [f"---+ {escape(report_title(report))}", "", escape(report_standing(report)), ""]
+    running = running_as_of(report)
     for section in reading_order(report):
-        lines += _section(section)
+        lines += _section(section, running)
     return "\n".join(lines)
 
 
@@ -33,38 +36,53 @@ def escape(text: str) -> str:
     return _WIKI_WORD.sub("!", text)
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, running: datetime | None) -> Iterator[str]:
+    if not section.blocks and not section.notes:
+        yield from (_named(section.title, section.empty), "")
+        return
     yield f"---++ {escape(section.title)}"
     for note in section.notes:
         lines = printable(note.text).splitlines() or [""]
         yield f"   * {'<br />'.join(escape(line) for line in lines)} ({escape(note_text(note))})"
     for block in section.blocks:
-        for shown in without_pictures(block):
-            yield from _table(shown) if isinstance(shown, Table) else _items(shown)
-    if section.empty and not section.blocks and not section.notes:
-        yield escape(section.empty)
+        words = shown(block, running)
+        yield from _table(words) if isinstance(words, ShownTable) else _items(words)
     yield ""
 
 
+def _named(title: str, words: str) -> str:
+    """One line for what is empty: ``*Attendance and apologies:* None was written down.``"""
+    return f"*{escape(title)}:* {escape(words)}" if title else escape(words)
+
+
 def _items(items: Items) -> Iterator[str]:
+    if not items.lines:
+        yield from (_named(items.title, items.empty), "")
+        return
     if items.title:
         yield f"---+++ {escape(items.title)}"
     yield from (f"   * {escape(line)}" for line in items.lines)
-    if not items.lines:
-        yield escape(items.empty)
 
 
-def _table(table: Table) -> Iterator[str]:
+def _table(table: ShownTable) -> Iterator[str]:
+    if not table.rows:
+        yield from (_named(table.title, table.empty), "")
+        return
     if table.title:
         yield f"---+++ {escape(table.title)}"
-    if not table.rows:
-        yield escape(table.empty)
-        return
     # An empty header cell would read as "**", which TWiki does not take for a heading.
     yield _row([f"*{escape(column)}*" if column else "*&nbsp;*" for column in table.columns])
     for row in table.rows:
         # Two blanks before a cell align it right: numbers.
-        yield _row([escape(cell) if isinstance(cell, str) else f" {escape(cell_text(cell))}" for cell in row])
+        yield _row(
+            [
+                f" {escape(cell.marked)}" if right else escape(cell.marked)
+                for cell, right in zip(row, table.numeric, strict=True)
+            ]
+        )
+    for number, reason in enumerate(table.footnotes, start=1):
+        yield f"   * {escape(f'{raised(number)} {reason}')}"
+    yield from (f"   * {escape(remark)}" for remark in table.remarks)
 
 
 def _row(cells: list[str]) -> str:

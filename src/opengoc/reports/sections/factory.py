@@ -8,7 +8,7 @@ from opengoc.base.figure import Figure
 from opengoc.reports.inputs import EntryWeek, FactoryWeek, ReportInputs
 from opengoc.reports.model import Cell, Items, Section, Table
 from opengoc.reports.usage import UNSEEN_SECONDS, duration
-from opengoc.reports.wording import moment_text
+from opengoc.reports.wording import TO_DATE, moment_text
 
 #: Digits of a digest that people compare by eye.
 _SHORT_DIGEST = 12
@@ -47,7 +47,7 @@ def factory(inputs: ReportInputs, as_of: datetime) -> Section:
 
 
 def _lacking(week: FactoryWeek, *, to_date: bool) -> str:
-    words = ["to date"] if to_date else []
+    words = [TO_DATE] if to_date else []
     if week.elapsed_seconds - week.seen_seconds > UNSEEN_SECONDS:
         words.append(f"seen for {duration(week.seen_seconds)} of {duration(week.elapsed_seconds)}")
     return ", ".join(words)
@@ -62,7 +62,7 @@ def _entry_row(entry: EntryWeek, week: FactoryWeek, as_of: datetime, lacking: st
         entry.submitted,
         "pilots",
         as_of=as_of,
-        lacking="to date" if lacking.startswith("to date") else "",
+        lacking=TO_DATE if lacking.startswith(TO_DATE) else "",
         dimensions=dimensions,
         evidence={"ledger": "factory.submission"},
     )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from opengoc.base.figure import Figure
-from opengoc.reports.inputs import Monitoring, ReportInputs
+from opengoc.reports.inputs import Monitoring, ReportInputs, ServiceStatus, WeekUsage
 from opengoc.reports.model import Block, Cell, Items, Section, Strips, Table
+from opengoc.reports.usage import BATCH, batch_figures
 from opengoc.reports.wording import moment_text
 
 #: Statuses that need nobody's attention.
@@ -31,9 +32,28 @@ def operations(inputs: ReportInputs, as_of: datetime) -> Section:
         blocks.append(
             Strips(title="Status of the sites over the week", interval=interval, strips=monitoring.strips)
         )
-    over = interval.end is not None and interval.end <= as_of
-    blocks.append(_status_now(monitoring, "Services at the end of the week" if over else "Services now"))
+    blocks.append(_status_now(monitoring, f"Services {moment_in_words(interval.end, as_of)}"))
+    batch = _batch(inputs.usage, as_of)
+    if batch.rows:
+        blocks.append(batch)
     return Section(name="operations", title="Operations center", blocks=tuple(blocks))
+
+
+def is_good(service: ServiceStatus) -> bool:
+    """Whether a service needs nobody's attention."""
+    return service.status in _GOOD
+
+
+def moment_in_words(end: datetime | None, as_of: datetime) -> str:
+    """When the services stood as they are said to: ``now``, or ``at the end of the week``."""
+    return "at the end of the week" if end is not None and end <= as_of else "now"
+
+
+def _batch(week: WeekUsage, as_of: datetime) -> Table:
+    """The sites' other jobs, e.g. those of the probes: small, and no VO's."""
+    sites = sorted({row.site for row in week.days if row.kind == BATCH})
+    rows = tuple((site or "site not stated", *batch_figures(week, site, as_of)) for site in sites)
+    return Table(title="Other jobs of the sites", columns=("Site", "Jobs", "Core hours"), rows=rows)
 
 
 def _by_site(monitoring: Monitoring) -> dict[str, dict[str, Figure]]:
@@ -70,7 +90,7 @@ def _unknown(name: str, site: str, monitoring: Monitoring, as_of: datetime) -> F
 
 
 def _status_now(monitoring: Monitoring, title: str) -> Items:
-    bad = [service for service in monitoring.services if service.status not in _GOOD]
+    bad = [service for service in monitoring.services if not is_good(service)]
     good = len(monitoring.services) - len(bad)
     lines = [
         f"{service.resource} ({service.service}, {service.site}): {service.status}"

@@ -54,6 +54,14 @@ def _why(source: Coverage, day: date) -> str:
 
 
 def _suspects(inputs: ReportInputs, as_of: datetime) -> Table:
+    evidence = inputs.usage.evidence or {}
+
+    def counted(name: str, kind: str, value: int) -> Figure:
+        behind = {**evidence, "records": kind}
+        return Figure.known(
+            name, value, "records", as_of=as_of, dimensions={"records": kind}, evidence=behind
+        )
+
     rows: list[tuple[Cell, ...]] = []
     for kind in ("payload", "pilot"):
         mine = [row for row in inputs.usage.days if row.kind == kind]
@@ -61,15 +69,11 @@ def _suspects(inputs: ReportInputs, as_of: datetime) -> Table:
             rows.append(
                 (
                     kind,
-                    _counted("records_without_cpu", kind, sum(row.jobs_without_cpu for row in mine), as_of),
-                    _counted("suspect_records", kind, sum(row.suspects for row in mine), as_of),
+                    counted("records_without_cpu", kind, sum(row.jobs_without_cpu for row in mine)),
+                    counted("suspect_records", kind, sum(row.suspects for row in mine)),
                 )
             )
     columns = ("Records", "Without processor time", "Suspect")
     return Table(
         title="Records to look at", columns=columns, rows=tuple(rows), empty="No record in the week."
     )
-
-
-def _counted(name: str, kind: str, value: int, as_of: datetime) -> Figure:
-    return Figure.known(name, value, "records", as_of=as_of, dimensions={"records": kind})
