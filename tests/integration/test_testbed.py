@@ -124,7 +124,7 @@ def test_a_pilot_joins_the_pool_from_a_site_and_its_payload_is_accounted(grid: G
     text = HELLO.replace("hello.sh", "pilot.sh").format(
         folder=folder, grid_resource=grid_resources(grid)[site]
     )
-    extra = f"transfer_input_files = pilot.token\narguments = {grid.address('pool')} {site} 35\nqueue\n"
+    extra = f"transfer_input_files = pilot.token\narguments = {grid.address('pool')} {site} 28\nqueue\n"
     grid.submit(text.replace("queue\n", extra).replace("hello-condor", "least-pilot"))
 
     def finished() -> list[dict[str, str]]:

@@ -71,6 +71,9 @@ def test_two_run_side_by_side_in_homes_with_long_names(
     assert other.status()["up"] is True
     with pytest.raises(GocError):
         other.tool("condor_q", "-pool", grid.address("pool"), "-name", grid.schedd("pool"), "-all")
+    other.tool("sbatch", "-o", "/dev/null", "--wrap", "true")
+    done = other.layout.completions_of_slurm
+    wait_for(lambda: done.exists() and "JobState=COMPLETED" in done.read_text(), "Slurm runs a job there")
 
 
 def test_a_killed_node_comes_back_and_its_job_runs_again(private_grid: StartGrid, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def make_folders(layout: Layout) -> None:
         layout.private(name).mkdir(mode=0o700, exist_ok=True)
     (layout.sandbox(SLURM_SITE) / "controller").mkdir(exist_ok=True)
     for node in SLURM_NODES:
-        (layout.sandbox(SLURM_SITE) / f"spool-{node}").mkdir(exist_ok=True)
+        (layout.sandbox(SLURM_SITE) / "spool" / node).mkdir(exist_ok=True)
 
 
 def write_configuration(layout: Layout, ports: Ports) -> None:
