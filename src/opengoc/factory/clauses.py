@@ -63,7 +63,7 @@ class Clause:
         self, jobs: Mapping[Reference, Coded], clusters: int
     ) -> tuple[Numbers, dict[Node, Column]]:
         """The different values of the job parts, and which of them each cluster has."""
-        named = tuple(dict.fromkeys(each for part in self.job_parts for each in references(part)))
+        named = self._named
         if not named:
             return np.zeros(clusters, np.int64), {}
         codes = jobs[named[0]].codes
@@ -77,6 +77,11 @@ class Clause:
             for reference, place in zip(named, places, strict=True)
         }
         return codes, {part: values_of(part, known).spread(places[0].shape) for part in self.job_parts}
+
+    @cached_property
+    def _named(self) -> tuple[Reference, ...]:
+        """The attributes of the job."""
+        return tuple(dict.fromkeys(each for part in self.job_parts for each in references(part)))
 
     def _representatives(self, known: Mapping[Node, Column]) -> tuple[Numbers, Numbers]:
         """Places of job values that it can tell apart, and for each value which of them stands for it."""
@@ -141,7 +146,7 @@ class Clause:
         """Each list of a job is parsed once: its answer is that of its items, added up."""
         is_text = lists.kind == STRING
         texts = lists.objects[is_text].tolist() if lists.objects is not None else []
-        sets, numbers = distinct(map(self._known_items, texts))
+        sets, numbers = self._item_sets(texts)
         may_be_true = np.zeros((len(sets), words(self.entries)), np.uint64)
         for size in {len(each) for each in sets}:
             rows = np.array([n for n, each in enumerate(sets) if len(each) == size], np.int64)
@@ -182,12 +187,15 @@ class Clause:
             self._rows(matrix, arrays.FALSE),
         )
 
-    def _known_items(self, text: str) -> tuple[int, ...]:
-        """Numbers of a list's items that any entry has."""
-        index = self._items
+    def _item_sets(self, texts: list[str]) -> tuple[list[list[int]], Numbers]:
+        """Of string lists the items that any entry has, by number: each set once, and which a text has."""
+        number_of = self._items.get
+        parsed = map(items, texts)
         if self._ignores_case:
-            return tuple(sorted({index[key] for each in items(text) if (key := fold(each)) in index}))
-        return tuple(sorted({index[each] for each in items(text) if each in index}))
+            sets, numbers = distinct(frozenset(number_of(fold(item)) for item in each) for each in parsed)
+        else:
+            sets, numbers = distinct(frozenset(map(number_of, each)) for each in parsed)
+        return [[number for number in each if number is not None] for each in sets], numbers
 
     @property
     def _ignores_case(self) -> bool:

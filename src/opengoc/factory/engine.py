@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, repeat
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -25,14 +26,21 @@ from opengoc.factory.tree import Binary, Call, Choice, Node, Reference, Unary, o
 from opengoc.factory.values import Column, column
 
 #: Jobs read at once, clusters evaluated at once, words of bits combined at once.
-_JOBS_AT_ONCE: Final = 1 << 16
+_JOBS_AT_ONCE: Final = 1 << 12
 _CLUSTERS_AT_ONCE: Final = 1 << 18
 _WORDS_AT_ONCE: Final = 1 << 15
 _BITS_AT_ONCE: Final = 1 << 21
 #: What is forgotten only when more than so many clusters have no job.
 _WORTH_FORGETTING: Final = 1 << 14
 
-_PLAIN: Final = frozenset({str, int, type(None)})
+#: By declared type: the types of values that stand for themselves in a cluster's key. Of types that Python
+#: takes for equal (1, 1.0 and true) that is one; others stand there with their type.
+_PLAIN: Final[Mapping[str, frozenset[type]]] = {
+    "bool": frozenset({bool, str, type(None)}),
+    "int": frozenset({int, str, type(None)}),
+    "float": frozenset({float, str, type(None)}),
+    "string": frozenset({int, str, type(None)}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,12 +235,13 @@ class Matcher:
         """For each job the values that its cluster has."""
         if not self._named:
             return [()] * len(jobs)
-        columns: list[list[Any]] = []
+        columns = []
         for reference in self._named:
-            name = reference.name
-            values = [ad.get(name) for ad in jobs]
-            if not _PLAIN.issuperset(map(type, values)):
-                values = [each if type(each) in _PLAIN else self._key(each) for each in values]
+            values = _values(jobs, reference.name)
+            plain = _PLAIN[reference.type]
+            # Real numbers: 0.0 and -0.0 are one key.
+            if not plain.issuperset(map(type, values)) or (reference.type == "float" and 0.0 in values):
+                values = [each if type(each) in plain and each != 0.0 else self._key(each) for each in values]
             columns.append(values)
         return zip(*columns, strict=True)
 
@@ -272,11 +281,14 @@ class Matcher:
     def _coded(self, keys: Sequence[tuple[Any, ...]]) -> dict[Reference, Coded]:
         """The attributes of clusters, each different value once."""
         found = {}
-        for reference, values in zip(self._named, zip(*keys, strict=True), strict=True):
+        for place, reference in enumerate(self._named):
             numbers: defaultdict[Any, int] = defaultdict(count().__next__)
-            codes = np.fromiter(map(numbers.__getitem__, values), np.int64, len(keys))
-            originals = [self._originals.get(key) if type(key) is tuple else key for key in numbers]
-            found[reference] = Coded(codes=codes, values=column(originals))
+            parts = map(itemgetter(place), keys)
+            codes = np.fromiter(map(numbers.__getitem__, parts), np.int64, len(keys))
+            values: list[Any] = list(numbers)
+            if tuple in map(type, values):
+                values = [self._originals[each] if type(each) is tuple else each for each in values]
+            found[reference] = Coded(codes=codes, values=column(values))
         return found
 
     def _weigh(self, weights: Numbers) -> None:
@@ -306,6 +318,15 @@ class Matcher:
         self._of_job = {job: numbers[place] for job, place in self._of_job.items()}
         self._weights, self._true = self._weights[used], self._true[used]
         self._fault = None if self._fault is None else self._fault[used]
+
+
+def _values(jobs: Sequence[Ad], name: str) -> list[Any]:
+    """The attribute of each job, None where it has none."""
+    try:
+        return list(map(dict.get, jobs, repeat(name)))  # type: ignore[arg-type]
+    except TypeError:
+        # Not every ad is a dict.
+        return [ad.get(name) for ad in jobs]
 
 
 def _or_none(rows: Rows | None, like: Rows) -> Rows:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from opengoc.condor.classads import Expression, Value, evaluate, parse
+from opengoc.condor.classads import UNDEFINED as UNDEFINED_VALUE
+from opengoc.condor.classads import Expression, Special, Value, evaluate, parse
 from opengoc.factory import arrays
 from opengoc.factory.stringlist import contains
 from opengoc.factory.tree import Binary, Call, Choice, Constant, Node, Unary
@@ -43,7 +44,7 @@ def values_of(node: Node, known: Known) -> Column:
         return found
     match node:
         case Constant():
-            return constant_column(node.value)  # type: ignore[arg-type]
+            return _constant(node)
         case Unary(operator="!"):
             return arrays.from_truth(arrays.negated(truth_of(node.operand, known)))
         case Unary():
@@ -56,6 +57,12 @@ def values_of(node: Node, known: Known) -> Column:
         case Call():
             return _call(node.function, [values_of(each, known) for each in node.arguments])
     raise KeyError(node)
+
+
+@lru_cache(maxsize=1024)
+def _constant(node: Constant) -> Column:
+    value = node.value
+    return constant_column(list(value) if isinstance(value, tuple) else value)
 
 
 def truth_of(node: Node, known: Known) -> Bytes:
@@ -90,10 +97,8 @@ def _call(function: str, arguments: Sequence[Column]) -> Column:
         return arrays.from_truth(np.where(holds, arrays.TRUE, arrays.FALSE).astype(np.uint8))
     if function in _NUMERIC:
         return _of_numbers(function, arguments[0])
-    python = _OF_TEXTS.get(function)
-    if python is None or len(arguments) != _ARITY[function]:
-        return _one_by_one(_asker(function), arguments)
-    return _of_texts(python, _asker(function), arguments)
+    takes, of_texts = _OF_TEXTS.get(function, (-1, _asker(function)))
+    return _one_by_one(of_texts if takes == len(arguments) else _asker(function), arguments)
 
 
 _KIND_TESTS: Final = {
@@ -150,22 +155,34 @@ def _lower(text: str) -> str:
     return text.lower() if text.isascii() else text.encode().lower().decode()
 
 
-#: Functions of texts, and of how many.
-_OF_TEXTS: Final[dict[str, Callable[..., Value]]] = {
-    "size": lambda text: len(text.encode()),
-    "stringlistimember": lambda item, items: contains(items, item, ignore_case=True),
-    "stringlistmember": lambda item, items: contains(items, item, ignore_case=False),
-    "tolower": _lower,
-    "toupper": _upper,
+def _of_text(function: str, python: Callable[[str], Value]) -> Callable[..., Value]:
+    def of(value: Value) -> Value:
+        return python(value) if isinstance(value, str) else _asked(f"{function}(A0)", (value,))
+
+    return of
+
+
+def _member(function: str, ignore_case: bool) -> Callable[..., Value]:
+    def member(item: Value, items: Value) -> Value:
+        if isinstance(item, str) and isinstance(items, str):
+            return contains(items, item, ignore_case=ignore_case)
+        if item is UNDEFINED_VALUE and isinstance(items, str):
+            return False
+        if items is UNDEFINED_VALUE and isinstance(item, str):
+            return False
+        return _asked(f"{function}(A0, A1)", (item, items))
+
+    return member
+
+
+#: Functions that are computed here for texts, and of how many arguments.
+_OF_TEXTS: Final[dict[str, tuple[int, Callable[..., Value]]]] = {
+    "stringlistimember": (2, _member("stringlistimember", True)),
+    "stringlistmember": (2, _member("stringlistmember", False)),
+    "size": (1, _of_text("size", lambda text: len(text.encode()))),
+    "tolower": (1, _of_text("tolower", _lower)),
+    "toupper": (1, _of_text("toupper", _upper)),
 }
-_ARITY: Final = {"size": 1, "stringlistimember": 2, "stringlistmember": 2, "tolower": 1, "toupper": 1}
-
-
-def _of_texts(python: Callable[..., Value], ask: Callable[..., Value], arguments: Sequence[Column]) -> Column:
-    def one(*values: Value) -> Value:
-        return python(*values) if all(isinstance(value, str) for value in values) else ask(*values)
-
-    return _one_by_one(one, arguments)
 
 
 def _one_by_one(
@@ -220,7 +237,20 @@ def _asker(function: str) -> Callable[..., Value]:
 
 
 def _asked(text: str, arguments: Sequence[Value]) -> Value:
-    """What HTCondor's own evaluator says."""
+    """What HTCondor's own evaluator says; asked again, it is remembered."""
+    if all(isinstance(value, str | bool | int | Special) for value in arguments):
+        # All of them are hashable.
+        return _remembered(text, *arguments)  # type: ignore[arg-type]
+    return _evaluated(text, arguments)
+
+
+# typed: 1 and true are different arguments.
+@lru_cache(maxsize=1 << 16, typed=True)
+def _remembered(text: str, *arguments: Value) -> Value:
+    return _evaluated(text, arguments)
+
+
+def _evaluated(text: str, arguments: Sequence[Value]) -> Value:
     return evaluate(_parsed(text), my={f"A{number}": value for number, value in enumerate(arguments)})
 
 

@@ -24,6 +24,8 @@ _PLAIN: Final = frozenset({"bool", "number", "string"})
 class Function:
     """How often and of what a function takes arguments."""
 
+    #: As HTCondor's manual writes it; case does not count.
+    name: str
     least: int
     most: int
     #: Kinds that each argument may have; the last is repeated.
@@ -49,44 +51,46 @@ class Function:
 _MANY = 64
 
 
-def _function(least: int, most: int, gives: frozenset[str], *takes: frozenset[str]) -> Function:
-    return Function(least=least, most=most, takes=takes, gives=gives)
+def _function(name: str, least: int, most: int, gives: frozenset[str], *takes: frozenset[str]) -> Function:
+    return Function(name=name, least=least, most=most, takes=takes, gives=gives)
 
+
+_ALL = (
+    _function("bool", 1, 1, BOOL, _PLAIN),
+    _function("ceiling", 1, 1, NUMBER, _PLAIN),
+    _function("floor", 1, 1, NUMBER, _PLAIN),
+    _function("identicalMember", 2, 2, BOOL, _PLAIN, LIST),
+    _function("ifThenElse", 3, 3, ANY, BOOL | NUMBER, ANY),
+    _function("int", 1, 1, NUMBER, _PLAIN),
+    _function("isBoolean", 1, 1, BOOL, ANY),
+    _function("isError", 1, 1, BOOL, ANY),
+    _function("isInteger", 1, 1, BOOL, ANY),
+    _function("isReal", 1, 1, BOOL, ANY),
+    _function("isString", 1, 1, BOOL, ANY),
+    _function("isUndefined", 1, 1, BOOL, ANY),
+    _function("member", 2, 2, BOOL, _PLAIN, LIST),
+    _function("pow", 2, 2, NUMBER, NUMBER),
+    _function("real", 1, 1, NUMBER, _PLAIN),
+    _function("regexp", 2, 3, BOOL, STRING),
+    _function("round", 1, 1, NUMBER, _PLAIN),
+    _function("size", 1, 1, NUMBER, STRING | LIST),
+    _function("strcat", 0, _MANY, STRING, _PLAIN),
+    _function("strcmp", 2, 2, NUMBER, _PLAIN),
+    _function("stricmp", 2, 2, NUMBER, _PLAIN),
+    _function("string", 1, 1, STRING, _PLAIN),
+    _function("stringList_regexpMember", 2, 4, BOOL, STRING),
+    _function("stringListIMember", 2, 3, BOOL, STRING),
+    _function("stringListMember", 2, 3, BOOL, STRING),
+    _function("stringListSize", 1, 2, NUMBER, STRING),
+    _function("stringListSubsetMatch", 2, 3, BOOL, STRING),
+    _function("toLower", 1, 1, STRING, _PLAIN),
+    _function("toUpper", 1, 1, STRING, _PLAIN),
+    _function("versioncmp", 2, 2, NUMBER, STRING),
+    _function("versionGE", 2, 2, BOOL, STRING),
+    _function("versionGT", 2, 2, BOOL, STRING),
+    _function("versionLE", 2, 2, BOOL, STRING),
+    _function("versionLT", 2, 2, BOOL, STRING),
+)
 
 #: By name in lower case.
-FUNCTIONS: Final[Mapping[str, Function]] = {
-    "bool": _function(1, 1, BOOL, _PLAIN),
-    "ceiling": _function(1, 1, NUMBER, _PLAIN),
-    "floor": _function(1, 1, NUMBER, _PLAIN),
-    "identicalmember": _function(2, 2, BOOL, _PLAIN, LIST),
-    "ifthenelse": _function(3, 3, ANY, BOOL | NUMBER, ANY),
-    "int": _function(1, 1, NUMBER, _PLAIN),
-    "isboolean": _function(1, 1, BOOL, ANY),
-    "iserror": _function(1, 1, BOOL, ANY),
-    "isinteger": _function(1, 1, BOOL, ANY),
-    "isreal": _function(1, 1, BOOL, ANY),
-    "isstring": _function(1, 1, BOOL, ANY),
-    "isundefined": _function(1, 1, BOOL, ANY),
-    "member": _function(2, 2, BOOL, _PLAIN, LIST),
-    "pow": _function(2, 2, NUMBER, NUMBER),
-    "real": _function(1, 1, NUMBER, _PLAIN),
-    "regexp": _function(2, 3, BOOL, STRING),
-    "round": _function(1, 1, NUMBER, _PLAIN),
-    "size": _function(1, 1, NUMBER, STRING | LIST),
-    "strcat": _function(0, _MANY, STRING, _PLAIN),
-    "strcmp": _function(2, 2, NUMBER, _PLAIN),
-    "stricmp": _function(2, 2, NUMBER, _PLAIN),
-    "string": _function(1, 1, STRING, _PLAIN),
-    "stringlist_regexpmember": _function(2, 4, BOOL, STRING),
-    "stringlistimember": _function(2, 3, BOOL, STRING),
-    "stringlistmember": _function(2, 3, BOOL, STRING),
-    "stringlistsize": _function(1, 2, NUMBER, STRING),
-    "stringlistsubsetmatch": _function(2, 3, BOOL, STRING),
-    "tolower": _function(1, 1, STRING, _PLAIN),
-    "toupper": _function(1, 1, STRING, _PLAIN),
-    "versioncmp": _function(2, 2, NUMBER, STRING),
-    "versionge": _function(2, 2, BOOL, STRING),
-    "versiongt": _function(2, 2, BOOL, STRING),
-    "versionle": _function(2, 2, BOOL, STRING),
-    "versionlt": _function(2, 2, BOOL, STRING),
-}
+FUNCTIONS: Final[Mapping[str, Function]] = {each.name.casefold(): each for each in _ALL}

@@ -12,6 +12,9 @@ _BLANKS = " \t\r\n\v\f"
 
 def items(text: str) -> list[str]:
     """The items, in order, as HTCondor reads them: ``"A, B ,C"`` holds A, B and C."""
+    if text.isascii() and text.isprintable():
+        # Of what Python splits at, such a text holds blanks alone.
+        return text.replace(",", " ").split()
     return [item for part in _SEPARATOR.split(text) if (item := part.strip(_BLANKS))]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from opengoc.condor.classads import Special, literal
+from opengoc.factory.functions import FUNCTIONS
 
 #: Value of a declared attribute.
 Scalar: TypeAlias = bool | int | float | str
@@ -202,4 +203,4 @@ def _bare(node: Node, reference: Callable[[Reference], str]) -> tuple[str, int]:
             return f"{parts[0]} ? {parts[1]} : {parts[2]}", _CHOICE
         case Call():
             arguments = ", ".join(_render(each, reference, 0) for each in node.arguments)
-            return f"{node.function}({arguments})", _ATOM
+            return f"{FUNCTIONS[node.function].name}({arguments})", _ATOM

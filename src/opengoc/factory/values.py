@@ -113,7 +113,7 @@ def column(values: Sequence[Value]) -> Column:
 
 def constant_column(value: Value) -> Column:
     """One value as a column of length 1: it goes with any shape."""
-    return column([list(value) if isinstance(value, tuple) else value])
+    return column([value])
 
 
 def _empty(kind: Kinds) -> Column:
