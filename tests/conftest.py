@@ -33,6 +33,14 @@ _START_SECONDS = 30.0
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something costly run in one worker: the demo, the running grid, else their own file."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        shared = next((name for name in ("demo", "grid") if name in used), str(item.path))
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 class PostgresServer:
     """A running server; makes fresh databases."""
 
@@ -164,3 +172,15 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     opened = open_database(f"sqlite:///{tmp_path / 'goc.db'}")
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Data of the peers, beside the project or in $GOC_SHARED_DATA; not part of it, so it may be lacking.
+
+    With CI=true the tests that need it run whatever is there.
+    """
+    found = Path(os.environ.get("GOC_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not found.is_dir() and os.environ.get("CI") != "true":
+        pytest.skip(f"no data of the peers in {found}: set GOC_SHARED_DATA")
+    return found
