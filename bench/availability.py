@@ -10,6 +10,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from opengoc.base.interval import Interval
 from opengoc.monitoring import store
 from opengoc.monitoring.assess import assess
 from opengoc.monitoring.availability import Node, availability, day_counts, sites
+from opengoc.monitoring.circumstances import of_registry
 from opengoc.monitoring.model import Endpoint, Status
 from opengoc.monitoring.profile import PROFILES
 from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, Site
@@ -66,18 +68,15 @@ def registry_of(endpoints: Iterable[Endpoint]) -> Registry:
         )
         for endpoint in endpoints
     ]
-    return Registry(
-        known_at=None,
-        facilities={"U": Facility(id="U", name="U")},
-        sites={name: Site(id=name, name=name, facility="U") for name in names},
-        groups={name: ResourceGroup(id=name, name=name, site=name) for name in names},
-        resources={resource.name: resource for resource in resources},
-        vos={},
-        reporting_groups={},
-        service_kinds={},
-        support_centers={},
-        downtimes={},
-    )
+    held: dict[str, Any] = {item.name: {} for item in fields(Registry)}
+    held |= {
+        "known_at": None,
+        "facilities": {"U": Facility(id="U", name="U")},
+        "sites": {name: Site(id=name, name=name, facility="U") for name in names},
+        "groups": {name: ResourceGroup(id=name, name=name, site=name) for name in names},
+        "resources": {resource.name: resource for resource in resources},
+    }
+    return Registry(**held)
 
 
 def fill(lake: Lake, samples: Results) -> None:
@@ -136,7 +135,11 @@ def main() -> None:
                 name,
                 lambda rules=rules: dict(
                     assess(
-                        lake, registry, {}, window=day, profile=rules, as_of=day.start + timedelta(days=2)
+                        lake,
+                        of_registry(registry, {}),
+                        window=day,
+                        profile=rules,
+                        as_of=day.start + timedelta(days=2),
                     ).sites
                 ),
             )

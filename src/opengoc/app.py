@@ -161,18 +161,15 @@ class House:
 
     def report_stores(self) -> Stores:
         """What the weekly report is gathered from."""
-        from opengoc.flows.probing import expected_of
         from opengoc.flows.weekly import Stores
         from opengoc.monitoring.profile import profile
 
         with self.checks() as (registry, checks):
-            expected = expected_of(checks)
             intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
         return Stores(
             database=self.database,
             lake=self.lake,
             accounting=self.accounting_sources(),
-            expected=expected,
             intervals=intervals,
             profile=profile(self.settings.probes.profile),
             entry_sites={name: entry.site for name, entry in self.entries(registry).items()},

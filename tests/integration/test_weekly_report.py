@@ -126,7 +126,6 @@ def home(tmp_path: Path, sqlite_database: Database) -> Home:
         database=sqlite_database,
         lake=Lake(tmp_path / "lake"),
         accounting=(source,),
-        expected={CE: {"ce"}},
         intervals={("ce", CE): 1800.0},
         profile=profile("argo-egi"),
         entry_sites={"ITB-SLURM-1core": "ITB-SLURM"},

@@ -16,7 +16,7 @@ from opengoc.base.ids import new_id
 from opengoc.base.instant import format_instant
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.entries import Entry
-from opengoc.monitoring import commands, store
+from opengoc.monitoring import commands, expectation, store
 from opengoc.monitoring.loop import due, run_checks
 from opengoc.monitoring.model import ProbeResult, Target
 from opengoc.monitoring.probes import ce, pool, schedd
@@ -83,12 +83,16 @@ def open_checks(grid: Grid) -> Iterator[list[Check]]:
         yield checks
 
 
-def expected_of(checks: Sequence[Check]) -> dict[Target, set[str]]:
-    """The metrics that are expected of each target: what availability is computed over."""
-    expected: dict[Target, set[str]] = {}
-    for check in checks:
-        expected.setdefault(check.target, set()).add(check.metric)
-    return expected
+def expect_checks(
+    database: Database, checks: Sequence[Check], *, complete: bool, now: datetime, who: str
+) -> int:
+    """Expect what these checks are for, from now on: all checks of the house. Gives how many facts changed.
+
+    ``complete`` False: some of the configuration could not be read, so nothing is retired.
+    """
+    keys = {(check.target.resource, check.target.service, check.metric) for check in checks}
+    with database.begin() as conn:
+        return expectation.follow_checks(conn, keys, complete=complete, now=now, who=who)
 
 
 def probe_due(

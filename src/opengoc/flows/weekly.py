@@ -20,8 +20,9 @@ from opengoc.base.interval import Interval, day, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
 from opengoc.factory.act import SUBMISSION
+from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
-from opengoc.monitoring.assess import Assessment, Expected, assess
+from opengoc.monitoring.assess import Assessment, assess
 from opengoc.monitoring.model import Status, Target
 from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.standing import service_states
@@ -68,8 +69,7 @@ class Stores:
     lake: Lake
     #: Every configured source of usage records.
     accounting: Sequence[Source] = ()
-    #: Metrics expected of each target, and seconds between two runs of each check.
-    expected: Expected
+    #: Seconds between two runs of each check.
     intervals: Mapping[tuple[str, Target], float]
     #: A/R profile.
     profile: Profile
@@ -196,7 +196,9 @@ def report_vos(registry: Registry, days: Iterable[DayUsage] = ()) -> tuple[str, 
 def _monitoring(stores: Stores, registry: Registry, window: Interval, as_of: datetime) -> Monitoring:
     lake, database = stores.lake, stores.database
     probe_store.declare(lake)
-    assessed = assess(lake, registry, stores.expected, window=window, profile=stores.profile, as_of=as_of)
+    with database.read() as conn:
+        known = circumstances.read(conn, window=window, known_at=as_of)
+    assessed = assess(lake, known, window=window, profile=stores.profile, as_of=as_of)
     assert window.end is not None
     # What was known when the week ended: a report made later must not show a later state.
     moment = min(as_of, window.end)

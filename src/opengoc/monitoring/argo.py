@@ -13,7 +13,7 @@ from math import floor
 
 from opengoc.base.units import SECONDS_PER_DAY
 from opengoc.monitoring.model import Status
-from opengoc.monitoring.timeline import Timeline, from_changes
+from opengoc.monitoring.timeline import Timeline, by_day, from_changes, joined
 
 #: ARGO adds this to 1 where it divides, so that a month without known time divides by little instead of by 0.
 EPSILON = 0.00000001
@@ -38,14 +38,20 @@ def sampled(timeline: Timeline, *, slot_minutes: int = 5) -> Timeline:
 
 
 def sampled_days(timeline: Timeline, *, slot_minutes: int = 5) -> Timeline:
-    """``sampled`` day by day, of a timeline that begins at midnight; a day that is not over stays exact."""
-    changes: list[tuple[int, Status]] = []
-    for start in range(timeline.start, timeline.end, SECONDS_PER_DAY):
-        end = min(start + SECONDS_PER_DAY, timeline.end)
-        today = from_changes(timeline.changes, start, end)
-        whole = end - start == SECONDS_PER_DAY and start % SECONDS_PER_DAY == 0
-        changes += (sampled(today, slot_minutes=slot_minutes) if whole else today).changes
-    return from_changes(changes, timeline.start, timeline.end)
+    """``sampled`` day by day; a day that is not whole stays exact."""
+    return joined(
+        [
+            sampled(piece, slot_minutes=slot_minutes) if piece.end - piece.start == SECONDS_PER_DAY else piece
+            for piece in by_day(timeline)
+        ]
+    )
+
+
+def slot_edge(second: int, *, slot_minutes: int = 5) -> int:
+    """The second at which a change at this second shows; midnight stays midnight."""
+    of_day = second % SECONDS_PER_DAY
+    shown = slot_of(of_day, slot_minutes=slot_minutes) * slot_minutes * 60 if of_day else 0
+    return second - of_day + shown
 
 
 def slots(timeline: Timeline, *, slot_minutes: int = 5) -> list[Status]:

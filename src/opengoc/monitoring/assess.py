@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,18 +12,13 @@ from opengoc.base.instant import format_instant, require_utc
 from opengoc.base.interval import Interval
 from opengoc.base.units import SECONDS_PER_HOUR
 from opengoc.monitoring import store
-from opengoc.monitoring.availability import Node, Ratio, Samples, availability, reliability, sites
+from opengoc.monitoring.availability import Node, Ratio, availability, reading_node, reliability, risen
+from opengoc.monitoring.circumstances import UNREGISTERED, Circumstances
 from opengoc.monitoring.model import Endpoint, Status, Target
 from opengoc.monitoring.profile import Layer, Profile
-from opengoc.monitoring.timeline import Sample, needed
-from opengoc.registry.snapshot import Registry
+from opengoc.monitoring.terms import Terms
+from opengoc.monitoring.timeline import Reading, needed
 from opengoc.store.lake import Lake
-
-#: Site of results about resources that the registry does not hold.
-UNREGISTERED = "(unregistered)"
-
-#: Metrics expected of a target.
-Expected = Mapping[Target, Collection[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +63,7 @@ class Assessment:
             percent,
             "percent",
             as_of=self.as_of,
-            lacking=_lacking(ratio),
+            lacking=lacking_text(ratio),
             dimensions={"site": site},
             evidence=self._evidence()
             | {
@@ -101,13 +96,18 @@ class Assessment:
 
 
 def assess(
-    lake: Lake, registry: Registry, expected: Expected, *, window: Interval, profile: Profile, as_of: datetime
+    lake: Lake,
+    circumstances: Circumstances,
+    *,
+    window: Interval,
+    profile: Profile,
+    as_of: datetime,
+    site: str | None = None,
 ) -> Assessment:
-    """The A/R of every site of the registry over a window, as known at ``as_of``.
+    """The A/R of every site (or of one) over a window from scratch, as known at ``as_of``.
 
-    A window that is not over ends at ``as_of``. What is expected of an endpoint: the metrics of ``expected``,
-    and every metric that answered about it. Give the registry as known at ``as_of`` too. Raises InvalidInput
-    for an open window.
+    A window that is not over ends at ``as_of``. Give the circumstances as known at ``as_of`` too. Raises
+    InvalidInput for an open window.
     """
     if window.end is None:
         raise InvalidInput("window", str(window), "must end")
@@ -117,10 +117,19 @@ def assess(
     nodes: dict[str, Node] = {}
     if start < end:
         first, last = needed(profile.standing, start, end)
-        needed_of = Interval(_moment(first), _moment(last))
-        read = store.samples(lake, needed_of, as_of=as_of, table_version=version)
-        endpoints = endpoints_of(registry, read, expected)
-        nodes = sites(endpoints, registry.downtimes.values(), profile, start=start, end=end)
+        read = store.readings(
+            lake,
+            Interval(_moment(first), _moment(last)),
+            profile.standing,
+            as_of=as_of,
+            table_version=version,
+            resources=None if site is None else _resources_of(circumstances, site),
+        )
+        endpoints = {
+            endpoint: _node(circumstances, endpoint, terms, read, profile, start, end)
+            for endpoint, terms in circumstances.endpoints(read, site=site).items()
+        }
+        nodes = risen(endpoints, profile)
     return Assessment(
         profile=profile,
         window=window,
@@ -132,44 +141,49 @@ def assess(
     )
 
 
-def endpoints_of(
-    registry: Registry, samples: Mapping[Target, Mapping[str, list[Sample]]], expected: Expected
-) -> dict[Endpoint, Samples]:
-    """Every endpoint that counts, with the results of each metric expected of it, or none.
+def _node(
+    circumstances: Circumstances,
+    endpoint: Endpoint,
+    terms: Terms,
+    read: Mapping[Target, Mapping[str, list[Reading]]],
+    profile: Profile,
+    start: int,
+    end: int,
+) -> Node:
+    got = read.get(endpoint.target, {})
+    return reading_node(
+        endpoint,
+        {metric: got.get(metric, []) for metric in got.keys() | terms.expected.keys()},
+        circumstances.downtimes.get(endpoint.resource, ()),
+        profile,
+        start=start,
+        end=end,
+        terms=terms,
+    )
 
-    These are the services of resources in use, and all that was probed, resources out of use by now included.
-    """
-    targets = {
-        Target(resource.name, service.kind)
-        for resource in registry.resources.values()
-        if resource.in_use
-        for service in resource.services
-    }
-    targets |= samples.keys() | expected.keys()
-    found: dict[Endpoint, Samples] = {}
-    for target in targets:
-        resource = registry.resources.get(target.resource)
-        site = resource.site if resource is not None else UNREGISTERED
-        got = samples.get(target, {})
-        metrics = got.keys() | set(expected.get(target, ()))
-        found[Endpoint(site, target.resource, target.service)] = {m: got.get(m, []) for m in metrics}
-    return found
+
+def _resources_of(circumstances: Circumstances, site: str) -> set[str] | None:
+    """Names to ask for; None: all, where the site is that of resources nobody registered."""
+    if site == UNREGISTERED:
+        return None
+    return {endpoint.resource for endpoint in circumstances.endpoints(site=site)}
 
 
 def availability_figures(
-    lake: Lake, registry: Registry, expected: Expected, *, window: Interval, profile: Profile, as_of: datetime
+    lake: Lake, circumstances: Circumstances, *, window: Interval, profile: Profile, as_of: datetime
 ) -> list[Figure]:
     """``availability`` and ``reliability`` of every site, in percent, for a report; by site.
 
     ``partial`` where part of the window is not known, ``missing`` with the reason where none is: never 0 or
     100 from nothing.
     """
-    assessed = assess(lake, registry, expected, window=window, profile=profile, as_of=as_of)
-    names = assessed.sites or {resource.site for resource in registry.resources.values() if resource.in_use}
+    assessed = assess(lake, circumstances, window=window, profile=profile, as_of=as_of)
+    names = assessed.sites or circumstances.site_names()
     return [figure for site in sorted(names) for figure in assessed.figures(site)]
 
 
-def _lacking(ratio: Ratio) -> str:
+def lacking_text(ratio: Ratio) -> str:
+    """How much of the time is known, where that is not all of it."""
     unknown = ratio.total_seconds - ratio.known_seconds
     if not unknown:
         return ""

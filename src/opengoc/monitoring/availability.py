@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opengoc.base.units import percent
-from opengoc.monitoring.argo import sampled_days
+from opengoc.monitoring.argo import sampled_days, slot_edge
 from opengoc.monitoring.model import Endpoint, Status
 from opengoc.monitoring.profile import Formula, Layer, Level, Profile, Quirk
 from opengoc.monitoring.terms import THROUGHOUT, Request, Terms
@@ -18,10 +18,12 @@ from opengoc.monitoring.timeline import (
     Reading,
     Sample,
     Timeline,
+    by_day,
     combine,
     confined,
     constant,
     in_order,
+    joined,
     lay_over,
     painted,
     reading_timeline,
@@ -177,14 +179,11 @@ def overlaid_of(measured: Timeline, windows: Iterable[tuple[int, int, str]], pro
     covered = [(begin, until) for begin, until, _ in windows]
     if not covered:
         return measured
-    restore = Quirk.RESTORE_FOREIGN_STATUS in profile.quirks
-    overlaid = (
-        lay_over(measured, covered, restore_foreign=True)
-        if restore
-        else painted(measured, covered, Status.DOWNTIME)
-    )
-    if Quirk.FIVE_MINUTE_SLOTS in profile.quirks:
-        overlaid = sampled_days(overlaid)
+    if Quirk.RESTORE_FOREIGN_STATUS in profile.quirks:
+        # RSV computed day by day, so that what it restored was a status of the same day.
+        overlaid = joined([lay_over(piece, covered, restore_foreign=True) for piece in by_day(measured)])
+    else:
+        overlaid = painted(measured, covered, Status.DOWNTIME)
     excluded = [(begin, until) for begin, until, state in measured.runs() if state is Status.EXCLUDED]
     return painted(overlaid, excluded, Status.EXCLUDED)
 
@@ -313,5 +312,7 @@ def windows_of(
             continue
         begin = max(int(downtime.interval.start.timestamp()), start)
         until = end if downtime.interval.end is None else min(int(downtime.interval.end.timestamp()), end)
+        if Quirk.FIVE_MINUTE_SLOTS in profile.quirks:
+            begin, until = slot_edge(begin), slot_edge(until)
         if begin < until:
             yield begin, until, downtime.id

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from opengoc.monitoring.assess import UNREGISTERED
+from opengoc.monitoring.circumstances import UNREGISTERED
 from opengoc.monitoring.model import CurrentStatus, Status, Target
 from opengoc.monitoring.profile import RSV_OSG, FreshFor
 from opengoc.monitoring.timeline import GRAVITY

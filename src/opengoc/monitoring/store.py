@@ -7,7 +7,7 @@ killed between the two leaves nothing wrong for longer than one cycle.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,8 +19,11 @@ from opengoc.base.errors import Conflict
 from opengoc.base.ids import canonical_json
 from opengoc.base.instant import format_instant, parse_instant, require_utc
 from opengoc.base.interval import Interval
+from opengoc.base.units import SECONDS_PER_DAY
+from opengoc.monitoring import batches, expectation
 from opengoc.monitoring.model import CurrentStatus, ProbeResult, RunOutcome, Status, Target
-from opengoc.monitoring.timeline import GRAVITY, Sample
+from opengoc.monitoring.profile import CarriedDaily, FreshFor
+from opengoc.monitoring.timeline import GRAVITY, Reading, Sample
 from opengoc.store.database import Database
 from opengoc.store.facts import Fact, assert_fact, standing, supersede
 from opengoc.store.lake import Lake
@@ -55,6 +58,9 @@ NEWEST_WITHIN = timedelta(days=2)
 
 _TRIES = 5
 
+_GRAVITY_SQL = "CASE status " + " ".join(f"WHEN '{s}' THEN {g}" for s, g in GRAVITY.items()) + " END"
+_BY_GRAVITY = {gravity: status for status, gravity in GRAVITY.items()}
+
 
 def declare(lake: Lake) -> None:
     """Say what the table looks like; call once on an open lake before the other functions."""
@@ -70,15 +76,49 @@ def record(
     known_at: datetime,
     who: str,
 ) -> bool:
-    """Keep one run's results; False when the batch of this id was in already.
+    """Keep one run's results, and bring the facts of status along; False when the batch was in already.
 
     Safe to repeat after a crash at any point. Raises Temporary when lake or database cannot be written now.
     """
+    fresh = keep(lake, database, results, batch_id=batch_id, known_at=known_at, who=who)
+    if results:
+        touched = {(r.resource, r.service, r.metric) for r in results}
+        follow(lake, database, touched, since=min(r.at for r in results), known_at=known_at, who=who)
+    return fresh
+
+
+def keep(
+    lake: Lake,
+    database: Database,
+    results: Sequence[ProbeResult],
+    *,
+    batch_id: str,
+    known_at: datetime,
+    who: str,
+) -> bool:
+    """``record`` without bringing the facts of status along: ``follow`` does that, for many batches at once.
+
+    1. Expect from now on what answers for the first time; say which days the batch touches.
+    2. Put it into the lake. 3. Say that it is in.
+    """
     if not results:
         return False
-    fresh = lake.append(TABLE, _rows(results, known_at), batch_id=batch_id, partition_by=["day"])
-    touched = {(r.resource, r.service, r.metric) for r in results}
-    follow(lake, database, touched, since=min(r.at for r in results), known_at=known_at, who=who)
+    days = {(r.resource, _midnight(r.at)) for r in results}
+    for attempt in range(_TRIES):
+        try:
+            with database.begin() as conn:
+                expectation.expect(
+                    conn, _first_heard(results), source=expectation.RESULTS, who=who, known_at=known_at
+                )
+                batches.tell(conn, batch_id, days, arrived=False, now=known_at)
+            break
+        except Conflict:
+            # Somebody else heard of the same metric at the same moment.
+            if attempt == _TRIES - 1:
+                raise
+    fresh = lake.append(TABLE, rows(results, known_at), batch_id=batch_id, partition_by=["day"])
+    with database.begin() as conn:
+        batches.tell(conn, batch_id, days, arrived=True, now=known_at)
     return fresh
 
 
@@ -107,6 +147,19 @@ def follow(
             if attempt == _TRIES - 1:
                 raise
     return 0
+
+
+def _first_heard(results: Iterable[ProbeResult]) -> dict[expectation.Key, datetime]:
+    first: dict[expectation.Key, datetime] = {}
+    for result in results:
+        key = (result.resource, result.service, result.metric)
+        first[key] = min(result.at, first.get(key, result.at))
+    return first
+
+
+def _midnight(moment: datetime) -> int:
+    second = int(moment.timestamp())
+    return second - second % SECONDS_PER_DAY
 
 
 def results(lake: Lake, window: Interval, *, as_of: datetime | None = None) -> list[ProbeResult]:
@@ -142,6 +195,62 @@ def samples(
     return dict(by_target)
 
 
+def readings(
+    lake: Lake,
+    window: Interval,
+    standing: FreshFor | CarriedDaily,
+    *,
+    as_of: datetime | None = None,
+    table_version: int | None = None,
+    resources: Collection[str] | None = None,
+) -> dict[Target, dict[str, list[Reading]]]:
+    """The same results put together for a profile: few, whatever their number, where little changes.
+
+    ``resources``: of these alone.
+    """
+    where, params = _within(window, as_of)
+    if resources is not None:
+        where += " AND list_contains($resources, resource)"
+        params["resources"] = sorted(resources)
+    if isinstance(standing, FreshFor):
+        cut = f"heard - heard_before >= {int(standing.seconds)} OR gravity = {GRAVITY[Status.UNKNOWN]}"
+    else:
+        cut = f"heard // {SECONDS_PER_DAY} <> heard_before // {SECONDS_PER_DAY}"
+    found = lake.query(
+        _READINGS_SQL.format(table=TABLE, where=where, gravity=_GRAVITY_SQL, cut=cut),
+        params,
+        tables=[TABLE],
+        as_of_version=table_version,
+    )
+    by_target: dict[Target, dict[str, list[Reading]]] = {}
+    columns = [found.column(name).to_pylist() for name in ("resource", "service", "metric", "readings")]
+    for resource, service, metric, runs in zip(*columns, strict=True):
+        got = [(first, last, _BY_GRAVITY[gravity]) for first, last, gravity in runs]
+        by_target.setdefault(Target(resource, service), {})[metric] = got
+    return by_target
+
+
+# One result a second, the graver; then runs of equal ones, cut where they must not be joined.
+_READINGS_SQL = """
+WITH each_second AS (
+    SELECT resource, service, metric, epoch(probed_at)::BIGINT AS heard, max({gravity}) AS gravity
+    FROM {table} WHERE {where} GROUP BY ALL
+), preceded AS (
+    SELECT *, lag(heard) OVER w AS heard_before, lag(gravity) OVER w AS before
+    FROM each_second WINDOW w AS (PARTITION BY resource, service, metric ORDER BY heard)
+), numbered AS (
+    SELECT *, sum((before IS NULL OR gravity <> before OR {cut})::INT)
+        OVER (PARTITION BY resource, service, metric ORDER BY heard) AS run
+    FROM preceded
+), runs AS (
+    SELECT resource, service, metric, min(heard) AS first,
+           [min(heard), max(heard), any_value(gravity)] AS reading
+    FROM numbered GROUP BY resource, service, metric, run
+)
+SELECT resource, service, metric, list(reading ORDER BY first) AS readings FROM runs GROUP BY ALL
+"""
+
+
 def current(
     lake: Lake, database: Database, *, now: datetime, as_of: datetime | None = None
 ) -> list[CurrentStatus]:
@@ -170,8 +279,6 @@ class _Newest:
     #: Whether another status was seen before ``since``: then it is exact.
     since_is_exact: bool
 
-
-_GRAVITY_SQL = "CASE status " + " ".join(f"WHEN '{s}' THEN {g}" for s, g in GRAVITY.items()) + " END"
 
 # Of several answers in one second the graver counts, as in timelines: hence the weight.
 _NEWEST_SQL = f"""
@@ -297,7 +404,8 @@ def _within(window: Interval, as_of: datetime | None) -> tuple[str, dict[str, An
     return where, params
 
 
-def _rows(batch: Sequence[ProbeResult], known_at: datetime) -> pyarrow.Table:
+def rows(batch: Sequence[ProbeResult], known_at: datetime) -> pyarrow.Table:
+    """Results as rows of the table."""
     known_at = require_utc(known_at, "known_at")
     columns: dict[str, list[Any]] = {
         "metric": [r.metric for r in batch],

@@ -87,6 +87,32 @@ class Timeline:
         return days
 
 
+def by_day(timeline: Timeline) -> list[Timeline]:
+    """The timeline in pieces, one for each UTC day that it touches."""
+    pieces, changes = [], timeline.changes
+    index = 0
+    for day in range(timeline.start - timeline.start % SECONDS_PER_DAY, timeline.end, SECONDS_PER_DAY):
+        start, end = max(day, timeline.start), min(day + SECONDS_PER_DAY, timeline.end)
+        first = index
+        while index + 1 < len(changes) and changes[index + 1][0] < end:
+            index += 1
+        opening = (start, changes[first][1])
+        if first + 1 <= index and changes[first + 1][0] == start:
+            first += 1
+            opening = changes[first]
+        pieces.append(Timeline((opening, *changes[first + 1 : index + 1]), end))
+    return pieces
+
+
+def joined(pieces: Sequence[Timeline]) -> Timeline:
+    """Pieces that follow one another as one timeline again."""
+    changes: list[Sample] = []
+    for piece in pieces:
+        same = changes and changes[-1][1] is piece.changes[0][1]
+        changes += piece.changes[1:] if same else piece.changes
+    return Timeline(tuple(changes), pieces[-1].end)
+
+
 def constant(state: Status, start: int, end: int) -> Timeline:
     """One state throughout [start, end). Raises InvalidInput when that is empty."""
     return from_changes([(start, state)], start, end)

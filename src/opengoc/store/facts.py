@@ -174,6 +174,43 @@ def standing(conn: Connection, kind: str, *, known_at: datetime | None = None) -
     return [_fact(row) for row in rows]
 
 
+def standing_of(conn: Connection, kind: str, keys: Iterable[str]) -> list[Fact]:
+    """The facts of a kind that stand now under any of these keys, by key."""
+    latest = _latest(conn, kind, set(keys))
+    return [_fact(row) for _, row in sorted(latest.items()) if row.value is not None]
+
+
+def standing_within(
+    conn: Connection, kind: str, window: Interval, *, known_at: datetime | None = None
+) -> list[Fact]:
+    """``standing``, of those alone that are valid at any time of a window."""
+    touching = _as_known(known_at).where(
+        facts.c.kind == kind,
+        or_(facts.c.valid_to.is_(None), facts.c.valid_to > to_micros(window.start)),
+    )
+    if window.end is not None:
+        touching = touching.where(facts.c.valid_from < to_micros(window.end))
+    return [_fact(row) for row in conn.execute(touching.order_by(facts.c.key))]
+
+
+def versions(conn: Connection, kinds: Collection[str], *, known_at: datetime | None = None) -> list[Fact]:
+    """Every version of every key of these kinds that was known by ``known_at`` (None: now), oldest first.
+
+    Retractions included, with ``value`` None.
+    """
+    chosen = select(facts).where(facts.c.kind.in_(list(kinds)))
+    if known_at is not None:
+        chosen = chosen.where(facts.c.known_from <= to_micros(require_utc(known_at, "known_at")))
+    return [_fact(row) for row in conn.execute(chosen.order_by(facts.c.seq))]
+
+
+def version(conn: Connection, kind: str, key: str, number: int) -> Fact | None:
+    """One version of a key, whether or not it stands; None where it never was."""
+    one = select(facts).where(facts.c.kind == kind, facts.c.key == key, facts.c.version == number)
+    row = conn.execute(one).one_or_none()
+    return None if row is None else _fact(row)
+
+
 def history(conn: Connection, kind: str, key: str) -> list[Fact]:
     """Every version of a key, oldest first; where it was taken back, ``value`` is None."""
     ours = select(facts).where(facts.c.kind == kind, facts.c.key == key)

@@ -144,3 +144,26 @@ vault_accesses = Table(
     Column("why", Text, nullable=False),
 )
 Index("vault_accesses_person", vault_accesses.c.person)
+
+#: Availability and reliability computed before, one row a profile, site and UTC day: monitoring/cells.py.
+ar_cells = Table(
+    "ar_cells",
+    metadata,
+    Column("profile", _name, primary_key=True),
+    Column("site", _name, primary_key=True),
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("measured", Text, nullable=False),
+    Column("counts", Text),
+    Column("inputs", Text, nullable=False),
+)
+Index("ar_cells_site_day", ar_cells.c.site, ar_cells.c.day)
+
+#: Batches of probe results that no cell was brought up to date with yet.
+ar_batches = Table(
+    "ar_batches",
+    metadata,
+    Column("batch", _name, primary_key=True),
+    Column("arrived", Integer, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+    Column("days", Text, nullable=False),
+)

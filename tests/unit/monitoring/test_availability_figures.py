@@ -12,7 +12,8 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
 from opengoc.monitoring import store
-from opengoc.monitoring.assess import UNREGISTERED, assess, availability_figures
+from opengoc.monitoring.assess import assess, availability_figures
+from opengoc.monitoring.circumstances import UNREGISTERED, of_registry
 from opengoc.monitoring.model import ProbeResult, Status, Target
 from opengoc.monitoring.profile import profile
 from opengoc.registry.downtime import Downtime, Severity
@@ -63,7 +64,11 @@ class Centre:
         held: Registry | None = None,
     ) -> tuple[Figure, Figure]:
         found = availability_figures(
-            self.lake, held or registry(), EXPECTED, window=window, profile=profile(name), as_of=as_of
+            self.lake,
+            of_registry(held or registry(), EXPECTED),
+            window=window,
+            profile=profile(name),
+            as_of=as_of,
         )
         by_name = {figure.name: figure for figure in found if figure.dimensions["site"] == site}
         return by_name["availability"], by_name["reliability"]
@@ -150,7 +155,8 @@ def test_a_whole_day_in_downtime_leaves_no_reliability_to_tell(centre: Centre) -
 def test_the_spells_of_a_site_cover_the_window(centre: Centre) -> None:
     centre.hear(Status.OK, range(12))
     centre.hear(Status.CRITICAL, range(12, 24))
-    assessed = assess(centre.lake, registry(), EXPECTED, window=DAY, profile=profile("argo-egi"), as_of=LATER)
+    known = of_registry(registry(), EXPECTED)
+    assessed = assess(centre.lake, known, window=DAY, profile=profile("argo-egi"), as_of=LATER)
     noon = MONDAY + timedelta(hours=12)
     assert assessed.spells("ALPHA") == [
         (Interval(MONDAY, noon), Status.OK),
