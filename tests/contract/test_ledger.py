@@ -122,6 +122,30 @@ def test_effects_of_other_kinds_are_left_to_their_workers(database: Database) ->
         assert keys(ledger.effects(conn, "ticket", EffectState.OWED)) == ["cms"]
 
 
+def test_of_many_effects_those_of_a_time_or_of_some_keys_are_read(database: Database) -> None:
+    with database.begin() as conn:
+        for minute, key in enumerate(("atlas", "cms", "ligo", "sbgrid")):
+            owe_mail(conn, key)
+            [claimed] = claim_mail(conn)
+            ledger.settle(conn, claimed, now=NOON + minute * MINUTE)
+        owe_mail(conn, "osg")
+        hours = Interval(NOON + MINUTE, NOON + 3 * MINUTE)
+        assert keys(ledger.effects(conn, "mail", settled=hours)) == ["cms", "ligo"]
+        assert keys(ledger.effects(conn, "mail", settled=Interval(NOON + 3 * MINUTE, None))) == ["sbgrid"]
+        assert keys(ledger.effects(conn, "mail", keys=["osg", "cms", "unheard of"])) == ["cms", "osg"]
+        assert keys(ledger.effects(conn, "mail", EffectState.OWED, keys=["osg", "cms"])) == ["osg"]
+        assert keys(ledger.effects(conn, "mail", keys=["osg", "cms"], limit=1)) == ["cms"]
+        assert ledger.effects(conn, "mail", keys=[]) == []
+        assert keys(ledger.effects(conn, "mail", limit=2)) == ["atlas", "cms"]
+
+
+def test_more_keys_are_read_than_a_statement_takes(database: Database) -> None:
+    with database.begin() as conn:
+        owe_mail(conn, "key-31999")
+        found = ledger.effects(conn, "mail", keys=[f"key-{n}" for n in range(70_000)])
+    assert keys(found) == ["key-31999"]
+
+
 def test_the_longest_due_effects_are_claimed_first(database: Database) -> None:
     with database.begin() as conn:
         for key, minutes in (("late", 3), ("first", 1), ("second", 2), ("not yet", 10)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,19 @@ SCHEMA = pyarrow.schema(
     ]
 )
 
+QUEUE_TABLE = "queue_samples"
+
+#: One row a VO, whenever its queue changed; at least one in ``_AT_LEAST``.
+QUEUE_SCHEMA = pyarrow.schema(
+    [
+        pyarrow.field("cycle_at", pyarrow.timestamp("us", tz="UTC"), nullable=False),
+        pyarrow.field("vo", pyarrow.string(), nullable=False),
+        pyarrow.field("idle", pyarrow.int64(), nullable=False),
+        pyarrow.field("running", pyarrow.int64(), nullable=False),
+        pyarrow.field("complete", pyarrow.bool_(), nullable=False),
+    ]
+)
+
 #: An unchanged row is written again after this, so that silence differs from no change.
 _AT_LEAST = timedelta(minutes=10)
 
@@ -54,6 +67,15 @@ class Source:
     complete: bool
     error: str
     count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """Payload jobs of one VO, in all its queues."""
+
+    vo: str
+    idle: int
+    running: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +101,10 @@ class Cycle:
     pilots: int
     #: Actions that failed, in words.
     failures: tuple[str, ...] = ()
+    #: By VO; those without a job are named as long as an entry serves them.
+    queues: tuple[Queue, ...] = ()
+    #: Whether every queue of a VO answered.
+    queues_complete: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -121,6 +147,7 @@ def read_status(folder: Path) -> Cycle | None:
         "sources": tuple(Source(**source) for source in content["sources"]),
         "rows": tuple(EntryRow(**row) for row in content["rows"]),
         "failures": tuple(content["failures"]),
+        "queues": tuple(Queue(**queue) for queue in content.get("queues", ())),
         "submitted": submitted,
     }
     return Cycle(**content)
@@ -131,27 +158,50 @@ class History:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._last: dict[tuple[str, str], tuple[datetime, dict[str, Any]]] = {}
+        self._last: dict[tuple[str, ...], tuple[datetime, dict[str, Any]]] = {}
         lake.declare(TABLE, SCHEMA)
+        lake.declare(QUEUE_TABLE, QUEUE_SCHEMA)
 
     def write(self, cycle: Cycle) -> int:
         """Append what changed since the cycle before; how many rows."""
-        rows = []
+        entries = []
         for row in cycle.rows:
-            place = (row.entry, row.vo)
             content = {
                 **asdict(row),
                 "limit": row.limit.value,
                 "digest": cycle.digest,
-                "submitted": cycle.submitted.get(place, 0),
+                "submitted": cycle.submitted.get((row.entry, row.vo), 0),
                 "complete": cycle.is_complete,
             }
-            written_at, before = self._last.get(place, (None, None))
-            if content != before or written_at is None or cycle.at - written_at >= _AT_LEAST:
-                rows.append({"cycle_at": cycle.at, **content})
-                self._last[place] = (cycle.at, content)
+            if self._is_news((row.entry, row.vo), content, cycle.at):
+                entries.append({"cycle_at": cycle.at, **content})
+        self._append(TABLE, SCHEMA, entries, cycle.at)
+        queues = []
+        for queue in (*cycle.queues, *self._gone(cycle)):
+            content = {**asdict(queue), "complete": cycle.queues_complete}
+            if self._is_news((queue.vo,), content, cycle.at):
+                queues.append({"cycle_at": cycle.at, **content})
+        self._append(QUEUE_TABLE, QUEUE_SCHEMA, queues, cycle.at)
+        return len(entries) + len(queues)
+
+    def _gone(self, cycle: Cycle) -> Iterator[Queue]:
+        """VOs that had jobs in the cycle before and have none now, as far as every queue answered."""
+        named = {queue.vo for queue in cycle.queues}
+        for place, (_, before) in self._last.items():
+            had_jobs = len(place) == 1 and bool(before["idle"] or before["running"])
+            if had_jobs and place[0] not in named and cycle.queues_complete:
+                yield Queue(vo=place[0], idle=0, running=0)
+
+    def _is_news(self, place: tuple[str, ...], content: dict[str, Any], at: datetime) -> bool:
+        """Whether the row says something else than the last one of its place, or that one is too old."""
+        written_at, before = self._last.get(place, (None, None))
+        if content == before and written_at is not None and at - written_at < _AT_LEAST:
+            return False
+        self._last[place] = (at, content)
+        return True
+
+    def _append(self, table: str, schema: pyarrow.Schema, rows: list[dict[str, Any]], at: datetime) -> None:
         if rows:
-            table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
-            batch = digest(canonical_json([format_instant(cycle.at), [row["entry"] for row in rows]]))
-            self._lake.append(TABLE, table, batch_id=batch)
-        return len(rows)
+            named = [row.get("entry", row["vo"]) for row in rows]
+            batch = digest(canonical_json([format_instant(at), named]))
+            self._lake.append(table, pyarrow.Table.from_pylist(rows, schema=schema), batch_id=batch)

@@ -21,7 +21,7 @@ from opengoc.base.instant import utc_now
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.act import Actor
 from opengoc.factory.configuration import Configuration
-from opengoc.factory.cycle import Cycle, History, Source, write_status
+from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
 from opengoc.factory.decide import decide
 from opengoc.factory.model import (
     CollectPilot,
@@ -245,4 +245,22 @@ def _record(
         unmatched_jobs=decision.unmatched_jobs,
         pilots=len(snapshot.pilots.items) + len(snapshot.submissions),
         failures=failures,
+        queues=_queues(snapshot, decision),
+        queues_complete=all(queue.complete for queue in snapshot.queues),
+    )
+
+
+def _queues(snapshot: Snapshot, decision: Decision) -> tuple[Queue, ...]:
+    """Jobs by VO; a VO that an entry serves is named even without a job, unless a queue kept silent."""
+    counts = Counter((payload.vo, payload.state) for payload in snapshot.payloads)
+    vos = {vo for vo, _ in counts}
+    if all(queue.complete for queue in snapshot.queues):
+        vos |= {row.vo for row in decision.rows}
+    return tuple(
+        Queue(
+            vo=vo,
+            idle=counts[vo, PayloadState.IDLE],
+            running=counts[vo, PayloadState.RUNNING],
+        )
+        for vo in sorted(vos)
     )

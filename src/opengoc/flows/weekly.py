@@ -6,16 +6,17 @@ Everything is asked as it was known at ``as_of``, so that the same question give
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from opengoc.accounting import state as accounting_state
+from opengoc.accounting import table as usage_table
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State
-from opengoc.accounting.usage import UNKNOWN, Pilot, Question, usage
+from opengoc.accounting.usage import UNKNOWN, Pilot, Question, Usage, usage
 from opengoc.base.interval import Interval, day, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
@@ -28,7 +29,7 @@ from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.standing import service_states
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import load_registry
-from opengoc.reports.cycles import HOLDS, CycleRow, factory_week, pilot_spells
+from opengoc.reports.cycles import HOLDS, CycleRow, QueueRow, factory_week, job_spells, pilot_spells
 from opengoc.reports.inputs import (
     Coverage,
     DayUsage,
@@ -42,6 +43,7 @@ from opengoc.reports.inputs import (
 )
 from opengoc.reports.model import Spell, SpellState, Strip
 from opengoc.reports.notes import notes_of
+from opengoc.reports.usage import PAYLOAD, PILOT
 from opengoc.reports.wording import interval_text
 from opengoc.store import facts, ledger
 from opengoc.store.database import Database
@@ -52,6 +54,8 @@ from opengoc.store.ledger import EffectState
 #: Downtimes are announced for the coming weeks: so far ahead the report looks.
 _AHEAD = timedelta(days=14)
 _PAGE = 1000
+#: Half-open intervals that hold a moment end so much after it.
+_INSTANT = timedelta(microseconds=1)
 
 _SPELLS = {
     Status.OK: SpellState.OK,
@@ -81,59 +85,80 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     """All inputs of a week's report, as known at ``as_of``. Raises Temporary when a store is away."""
     window = week_interval(week)
     before = week_name(window.start - timedelta(days=1))
+    fortnight = Interval(week_interval(before).start, window.end)
+    ended = _pilots_that_ended(stores.lake, fortnight, as_of)
     with stores.database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
         states = accounting_state.load_all(conn, stores.accounting, known_at=as_of)
-        submissions = list(_submissions(conn, as_of))
+        pilots = _known_pilots(conn, ended, as_of)
+        submitted = _submitted(conn, window, as_of)
         notes = notes_of(conn, week, known_at=as_of)
         news = tuple(_downtime_news(conn, registry, window, as_of))
-    rows = _cycle_rows(stores.lake, window, as_of)
-    pilots = tuple(Pilot(id=each.id, vo=each.vo, entry=each.entry) for each in submissions)
-    now, earlier = (
-        _week_usage(stores.lake, name, states, pilots, registry, as_of=as_of, spells=spells)
-        for name, spells in ((week, _spells_of(rows, window, registry, as_of)), (before, ()))
+    answer = usage(
+        stores.lake,
+        Question(window=fortnight, by=("vo", "site", "day"), kind=None, as_of=as_of, pilots=pilots),
     )
+    rows = _cycle_rows(stores.lake, window, as_of)
+    now, earlier = (_week_usage(answer, name, states, registry, as_of) for name in (week, before))
+    elapsed = _elapsed(window, as_of)
+    if elapsed is not None:
+        jobs = job_spells(_queue_rows(stores.lake, window, as_of), elapsed)
+        pilots_seen = pilot_spells(rows, elapsed)
+        now = replace(now, pilots=_named(pilots_seen, registry), jobs=_named(jobs, registry))
     return ReportInputs(
         vos=report_vos(registry, (*now.days, *earlier.days)),
         usage=now,
         before=earlier,
         monitoring=_monitoring(stores, registry, window, as_of),
-        factory=_factory(stores, rows, submissions, window, as_of),
+        factory=_factory(stores, rows, submitted, window, as_of),
         downtimes=news,
         downtimes_ahead=tuple(_ahead(registry, window)),
         notes=notes,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Submitted:
-    id: str
-    entry: str
-    vo: str
-    at: datetime
+def _pilots_that_ended(lake: Lake, window: Interval, as_of: datetime) -> list[str]:
+    """Ids of the pilots whose records a window has; of all that ever were, only these are looked up."""
+    usage_table.declare(lake)
+    found = lake.query(
+        f"SELECT DISTINCT pilot_id FROM {usage_table.TABLE} WHERE pilot_id IS NOT NULL"
+        " AND ended_at >= $start AND ended_at < $end AND known_from <= $as_of",
+        {"start": window.start, "end": window.end, "as_of": as_of},
+        tables=[usage_table.TABLE],
+    )
+    return [str(each) for each in found.column("pilot_id").to_pylist()]
 
 
-def _submissions(conn: Connection, as_of: datetime) -> Iterator[_Submitted]:
-    """Every pilot that arrived in the factory's queue, as far as known."""
-    for effect in ledger.effects(conn, SUBMISSION, EffectState.SETTLED):
-        if effect.settled_at is not None and effect.settled_at <= as_of:
-            entry, vo = effect.payload["entry"], effect.payload["vo"]
-            yield _Submitted(id=effect.key, entry=entry, vo=vo, at=effect.settled_at)
+def _known_pilots(conn: Connection, ids: Collection[str], as_of: datetime) -> tuple[Pilot, ...]:
+    """What the factory knows of these pilots.
+
+    The first pilot it ever sent is among them in any case: a factory that sent none at all would leave open
+    whose the jobs are, one that sent others tells that these are not its own.
+    """
+    found = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, keys=ids)
+    first = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, limit=1)
+    known = {effect.key: effect for effect in (*first, *found)}
+    return tuple(
+        Pilot(id=effect.key, vo=effect.payload["vo"], entry=effect.payload["entry"])
+        for effect in known.values()
+        if effect.settled_at is not None and effect.settled_at <= as_of
+    )
+
+
+def _submitted(conn: Connection, window: Interval, as_of: datetime) -> Counter[str]:
+    """Pilots that arrived in the factory's queue within the week, by entry, as far as known."""
+    elapsed = _elapsed(window, as_of + _INSTANT)
+    if elapsed is None:
+        return Counter()
+    arrived = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, settled=elapsed)
+    return Counter(str(effect.payload["entry"]) for effect in arrived)
 
 
 def _week_usage(
-    lake: Lake,
-    week: str,
-    states: Iterable[SourceState],
-    pilots: Sequence[Pilot],
-    registry: Registry,
-    *,
-    as_of: datetime,
-    spells: tuple[RunningSpell, ...],
+    answer: Usage, week: str, states: Iterable[SourceState], registry: Registry, as_of: datetime
 ) -> WeekUsage:
     window = week_interval(week)
-    question = Question(window=window, by=("vo", "site", "day"), kind=None, as_of=as_of, pilots=pilots)
-    answer = usage(lake, question)
+    days = {each.isoformat() for each in _days(window)}
     return WeekUsage(
         week=week,
         interval=window,
@@ -152,10 +177,10 @@ def _week_usage(
                 suspects=row.suspects,
             )
             for row in answer.rows
+            if row.dimensions["day"] in days
         ),
         coverage=tuple(_coverage(state, window, as_of) for state in states),
-        pilots=spells,
-        evidence={"table": "accounting_usage", "version": answer.table_version, "window": str(window)},
+        evidence={"table": usage_table.TABLE, "version": answer.table_version, "window": str(window)},
     )
 
 
@@ -190,7 +215,9 @@ def _vo_name(registry: Registry, name: str) -> str:
 def report_vos(registry: Registry, days: Iterable[DayUsage] = ()) -> tuple[str, ...]:
     """The VOs of a report: those registered and in use, and those that used the grid all the same."""
     registered = {vo.name for vo in registry.vos.values() if vo.active and not vo.disabled}
-    return tuple(sorted(registered | {row.vo for row in days}, key=str.casefold))
+    # A site's other jobs are of no VO.
+    seen = {row.vo for row in days if row.kind in (PAYLOAD, PILOT)}
+    return tuple(sorted(registered | seen, key=str.casefold))
 
 
 def _monitoring(stores: Stores, registry: Registry, window: Interval, as_of: datetime) -> Monitoring:
@@ -263,33 +290,43 @@ def _elapsed(window: Interval, as_of: datetime) -> Interval | None:
     return window.intersection(Interval(window.start, as_of)) if as_of > window.start else None
 
 
-def _spells_of(
-    rows: Sequence[CycleRow], window: Interval, registry: Registry, as_of: datetime
-) -> tuple[RunningSpell, ...]:
-    elapsed = _elapsed(window, as_of)
-    if elapsed is None:
-        return ()
-    return tuple(
-        RunningSpell(
-            interval=spell.interval,
-            running={_vo_name(registry, vo): count for vo, count in spell.running.items()},
-            complete=spell.complete,
+def _queue_rows(lake: Lake, window: Interval, as_of: datetime) -> list[QueueRow]:
+    lake.declare(cycle.QUEUE_TABLE, cycle.QUEUE_SCHEMA)
+    found = lake.query(
+        f"SELECT cycle_at, vo, running, complete FROM {cycle.QUEUE_TABLE}"
+        " WHERE cycle_at >= $start AND cycle_at < $end AND cycle_at <= $as_of ORDER BY cycle_at, vo",
+        {"start": window.start - HOLDS, "end": window.end, "as_of": as_of},
+        tables=[cycle.QUEUE_TABLE],
+    )
+    return [
+        QueueRow(
+            at=row["cycle_at"].astimezone(UTC),
+            vo=row["vo"],
+            running=row["running"],
+            complete=row["complete"],
         )
-        for spell in pilot_spells(rows, elapsed)
+        for row in found.to_pylist()
+    ]
+
+
+def _named(spells: Iterable[RunningSpell], registry: Registry) -> tuple[RunningSpell, ...]:
+    """The spells with the registry's names of the VOs."""
+    return tuple(
+        replace(spell, running={_vo_name(registry, vo): count for vo, count in spell.running.items()})
+        for spell in spells
     )
 
 
 def _factory(
     stores: Stores,
     rows: Sequence[CycleRow],
-    submissions: Iterable[_Submitted],
+    submitted: Mapping[str, int],
     window: Interval,
     as_of: datetime,
 ) -> FactoryWeek:
     elapsed = _elapsed(window, as_of)
     if elapsed is None:
         return FactoryWeek(missing_reason="the week has not begun")
-    submitted = Counter(each.entry for each in submissions if each.at in window)
     return factory_week(rows, elapsed, submitted=submitted, sites=stores.entry_sites)
 
 

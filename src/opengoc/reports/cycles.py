@@ -1,16 +1,17 @@
 """From the factory's cycles to its week: what ran when, and what held entries back. Pure.
 
-The history of cycles holds a row when something of an entry and VO changed, and at least one in ten minutes
-while the factory runs. So a row stands until the next one of its entry and VO, and for ``HOLDS`` at most:
-after that the factory was not running, and what its queue held is unknown.
+The history holds a row when something of an entry and VO changed, or of a VO's queue of jobs, and at
+least one in ten minutes while the factory runs. So a row stands until the next one of its place, and for
+``HOLDS`` at most: after that the factory was not running, and what the queues held is unknown.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from opengoc.base.interval import Interval, union
 from opengoc.reports.inputs import EntryWeek, FactoryWeek, Running, RunningSpell
@@ -20,6 +21,9 @@ from opengoc.reports.usage import duration
 HOLDS = timedelta(minutes=15)
 
 _ROUTINE = frozenset({"max_pilots", "max_idle", "cycle"})
+
+#: One kind of rows at a time.
+Row = TypeVar("Row", "CycleRow", "QueueRow")
 
 #: A stretch of time, pilots running by key, and whether all queues answered.
 Step = tuple[Interval, dict[str, int], bool]
@@ -41,12 +45,31 @@ class CycleRow:
     complete: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueueRow:
+    """The payload jobs of one VO in one cycle."""
+
+    at: datetime
+    vo: str
+    running: int
+    complete: bool
+
+
 def pilot_spells(rows: Sequence[CycleRow], window: Interval) -> tuple[RunningSpell, ...]:
     """What ran of each VO, from rows in order of time, ``HOLDS`` before the window included."""
-    return tuple(
-        RunningSpell(interval=interval, running=running, complete=complete)
-        for interval, running, complete in _steps(rows, window, lambda row: row.vo)
-    )
+    steps = _steps(rows, window, place=lambda row: (row.entry, row.vo), key=lambda row: row.vo)
+    return tuple(_spell(step) for step in steps)
+
+
+def job_spells(rows: Sequence[QueueRow], window: Interval) -> tuple[RunningSpell, ...]:
+    """What ran of each VO's jobs, from rows in order of time, ``HOLDS`` before the window included."""
+    steps = _steps(rows, window, place=lambda row: row.vo, key=lambda row: row.vo)
+    return tuple(_spell(step) for step in steps)
+
+
+def _spell(step: Step) -> RunningSpell:
+    interval, running, complete = step
+    return RunningSpell(interval=interval, running=running, complete=complete)
 
 
 def factory_week(
@@ -56,7 +79,7 @@ def factory_week(
 
     ``submitted``: pilots that arrived in the queue, by entry. ``sites``: site by entry, as far as known.
     """
-    steps = list(_steps(rows, window, lambda row: row.entry))
+    steps = list(_steps(rows, window, place=lambda row: (row.entry, row.vo), key=lambda row: row.entry))
     peaks: dict[str, int] = {row.entry: 0 for row in rows if row.at in window}
     for _, running, _ in steps:
         for entry, count in running.items():
@@ -79,18 +102,23 @@ def factory_week(
     )
 
 
-def _steps(rows: Sequence[CycleRow], window: Interval, key: Callable[[CycleRow], str]) -> Iterator[Step]:
-    """The rows as steps without overlap, in order; time that no row covers is left out."""
-    standing: dict[tuple[str, str], CycleRow] = {}
+def _steps(
+    rows: Sequence[Row], window: Interval, *, place: Callable[[Row], Hashable], key: Callable[[Row], str]
+) -> Iterator[Step]:
+    """The rows as steps without overlap, in order; time that no row covers is left out.
+
+    A row stands until the next one of its ``place``; what ran is added up by ``key``.
+    """
+    standing: dict[Hashable, Row] = {}
     times = sorted({row.at for row in rows})
     waiting = iter(rows)
     row = next(waiting, None)
-    for place, start in enumerate(times):
+    for number, start in enumerate(times):
         while row is not None and row.at == start:
-            standing[row.entry, row.vo] = row
+            standing[place(row)] = row
             row = next(waiting, None)
         standing = {where: each for where, each in standing.items() if start - each.at < HOLDS}
-        end = min(times[place + 1], start + HOLDS) if place + 1 < len(times) else start + HOLDS
+        end = min(times[number + 1], start + HOLDS) if number + 1 < len(times) else start + HOLDS
         shared = Interval(start, end).intersection(window)
         if shared is None:
             continue

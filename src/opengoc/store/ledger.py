@@ -17,6 +17,7 @@ receives it can tell by ``Effect.idempotency_key``, the same at every attempt.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,8 +29,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.ids import canonical_json, new_id
 from opengoc.base.instant import format_instant, require_utc, utc_now
+from opengoc.base.interval import Interval
 from opengoc.store.schema import cursors, events, from_micros, leases, to_micros
 from opengoc.store.schema import effects as owed
+
+#: Databases take only so many parameters in one statement.
+_KEYS_AT_ONCE = 10_000
 
 
 class Sighting(StrEnum):
@@ -189,12 +194,34 @@ def abandon(conn: Connection, effect: Effect, *, error: str) -> None:
     _end_claim(conn, effect, {"state": EffectState.ABANDONED.value, "error": error})
 
 
-def effects(conn: Connection, kind: str, state: EffectState | None = None) -> list[Effect]:
-    """The effects of a kind, in one state or in any, in the order they were owed."""
-    chosen = select(owed).where(owed.c.kind == kind).order_by(owed.c.id)
-    if state is not None:
-        chosen = chosen.where(owed.c.state == state.value)
-    return [_effect(row) for row in conn.execute(chosen)]
+def effects(
+    conn: Connection,
+    kind: str,
+    state: EffectState | None = None,
+    *,
+    settled: Interval | None = None,
+    keys: Collection[str] | None = None,
+    limit: int | None = None,
+) -> list[Effect]:
+    """The effects of a kind, in one state or in any, in the order they were owed.
+
+    Of a long history take what is needed: those settled within an interval, those of certain keys, the first.
+    """
+    chosen = select(owed).where(owed.c.kind == kind)
+    if settled is not None:
+        chosen = chosen.where(owed.c.settled_at >= to_micros(settled.start))
+        if settled.end is not None:
+            chosen = chosen.where(owed.c.settled_at < to_micros(settled.end))
+    if keys is None:
+        if state is not None:
+            chosen = chosen.where(owed.c.state == state.value)
+        return [_effect(row) for row in conn.execute(chosen.order_by(owed.c.id).limit(limit))]
+    # The state is compared here: SQLite would walk through all of that state rather than look up the keys.
+    wanted = sorted(keys)
+    parts = [wanted[n : n + _KEYS_AT_ONCE] for n in range(0, len(wanted), _KEYS_AT_ONCE)]
+    rows = [row for part in parts for row in conn.execute(chosen.where(owed.c.key.in_(part)))]
+    found = [_effect(row) for row in sorted(rows, key=lambda row: int(row.id))]
+    return [effect for effect in found if state is None or effect.state is state][:limit]
 
 
 def cursor(conn: Connection, name: str) -> Any | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tests.unit.factory.world import NOW
 
 from opengoc.base.errors import Permanent
-from opengoc.factory.cycle import Cycle, History, Source, read_status, write_status
+from opengoc.factory.cycle import Cycle, History, Queue, Source, read_status, write_status
 from opengoc.factory.loop import is_done
 from opengoc.factory.model import EntryRow, Limit
 from opengoc.store.lake import Lake
@@ -43,6 +44,7 @@ CYCLE = Cycle(
     unmatched_jobs=0,
     pilots=1,
     failures=("factory: submit failed",),
+    queues=(Queue(vo="cms", idle=8, running=2), Queue(vo="ligo", idle=0, running=0)),
 )
 IDLE = replace(CYCLE, idle_jobs=0, running_jobs=0, pilots=0, submitted={})
 
@@ -59,11 +61,11 @@ def test_the_status_reads_back_as_it_was_written(tmp_path: Path) -> None:
 def test_the_history_keeps_changes_and_a_sign_of_life(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     history = History(lake)
-    assert history.write(CYCLE) == 2
+    assert history.write(CYCLE) == 4
     assert history.write(replace(CYCLE, at=NOW + timedelta(seconds=30))) == 0
     changed = (replace(ROW, running=3), CYCLE.rows[1])
     assert history.write(replace(CYCLE, at=NOW + timedelta(seconds=60), rows=changed)) == 1
-    assert history.write(replace(CYCLE, at=NOW + timedelta(minutes=11), rows=changed)) == 2
+    assert history.write(replace(CYCLE, at=NOW + timedelta(minutes=11), rows=changed)) == 4
     kept = lake.query(
         'select vo, running, submitted, "limit" from factory_cycles order by cycle_at, vo',
         [],
@@ -97,3 +99,43 @@ def test_jobs_that_match_no_entry_end_it_with_an_error() -> None:
     with pytest.raises(Permanent, match="3 idle jobs match no enabled entry"):
         is_done(replace(IDLE, idle_jobs=3, unmatched_jobs=3))
     assert not is_done(replace(IDLE, idle_jobs=4, unmatched_jobs=3))
+
+
+def samples(lake: Lake) -> list[tuple[str, int, int, bool]]:
+    rows = lake.query(
+        "select vo, idle, running, complete from queue_samples order by cycle_at, vo",
+        [],
+        tables=["queue_samples"],
+    ).to_pylist()
+    return [(row["vo"], row["idle"], row["running"], row["complete"]) for row in rows]
+
+
+def test_the_queues_of_the_vos_are_kept_when_they_change(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    history = History(lake)
+    only_queues = replace(CYCLE, rows=(), queues=(Queue(vo="cms", idle=8, running=2),))
+    assert history.write(only_queues) == 1
+    assert history.write(replace(only_queues, at=NOW + timedelta(seconds=5))) == 0
+    # The last job ended, and no entry serves the VO any more.
+    assert history.write(replace(only_queues, at=NOW + timedelta(seconds=10), queues=())) == 1
+    assert history.write(replace(only_queues, at=NOW + timedelta(seconds=15), queues=())) == 0
+    assert samples(lake) == [("cms", 8, 2, True), ("cms", 0, 0, True)]
+
+
+def test_a_vo_is_not_said_to_have_no_job_while_a_queue_is_silent(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    history = History(lake)
+    history.write(replace(CYCLE, rows=()))
+    silent = replace(CYCLE, at=NOW + timedelta(seconds=5), rows=(), queues=(), queues_complete=False)
+    assert history.write(silent) == 0
+    assert samples(lake) == [("cms", 8, 2, True), ("ligo", 0, 0, True)]
+
+
+def test_the_status_of_a_release_that_kept_no_queues_is_read(tmp_path: Path) -> None:
+    write_status(tmp_path, CYCLE)
+    content = json.loads((tmp_path / "status.json").read_text())
+    del content["queues"], content["queues_complete"]
+    (tmp_path / "status.json").write_text(json.dumps(content))
+    found = read_status(tmp_path)
+    assert found is not None
+    assert found.queues == ()

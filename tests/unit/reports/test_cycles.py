@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.reports.example_week import MONDAY
 
 from opengoc.base.interval import Interval
-from opengoc.reports.cycles import CycleRow, factory_week, pilot_spells
+from opengoc.reports.cycles import CycleRow, QueueRow, factory_week, job_spells, pilot_spells
 
 WINDOW = Interval(MONDAY, MONDAY + timedelta(days=7))
 MINUTE = timedelta(minutes=1)
@@ -31,6 +31,15 @@ def told(rows: list[CycleRow]) -> list[tuple[float, float, dict[str, int]]]:
         for s in pilot_spells(rows, WINDOW)
         if s.interval.end is not None
     ]
+
+
+def test_jobs_of_a_vo_stand_until_its_next_row() -> None:
+    rows = [
+        QueueRow(at=MONDAY + minute * MINUTE, vo=vo, running=running, complete=True)
+        for minute, vo, running in ((0, "cms", 5), (2, "ligo", 1), (4, "cms", 7))
+    ]
+    found = [(s.interval.seconds / 60, dict(s.running)) for s in job_spells(rows, WINDOW)]
+    assert found == [(2, {"cms": 5}), (2, {"cms": 5, "ligo": 1}), (15, {"cms": 7, "ligo": 1})]
 
 
 def test_a_row_stands_until_the_next_one() -> None:

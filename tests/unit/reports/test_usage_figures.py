@@ -13,7 +13,7 @@ from tests.unit.reports.example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_d
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
 from opengoc.reports.inputs import RunningSpell, WeekUsage
-from opengoc.reports.usage import change, days_of, lack_of, running_figures, usage_figures
+from opengoc.reports.usage import batch_figures, change, days_of, lack_of, running_figures, usage_figures
 
 DAYS = days_of(week_usage(WEEK, []))
 
@@ -184,3 +184,21 @@ def test_cycles_of_another_week_do_not_count() -> None:
 def test_weeks_are_utc_mondays() -> None:
     assert DAYS[0] == MONDAY.date() == datetime(2026, 11, 9, tzinfo=UTC).date()
     assert days_of(week_usage(BEFORE, []))[-1] == DAYS[0] - timedelta(days=1)
+
+
+def test_running_jobs_of_all_vos_are_added_up() -> None:
+    usage = replace(week_usage(WEEK, []), jobs=(spell(0, 84, cms=10, ligo=1), spell(84, 168, cms=3)))
+    mean, peak = running_figures(usage, "jobs", None, AS_OF, suffix="_of_all")
+    assert (mean.name, mean.value, peak.value) == ("running_jobs_mean_of_all", 7, 11)
+    assert mean.dimensions == {}
+    assert running_figures(usage, "pilots", None, AS_OF)[0].state is FigureState.MISSING
+
+
+def test_other_jobs_of_a_site_are_no_vos() -> None:
+    rows = [usage_day("VO not stated", "ITB-SLURM", DAYS[0], "batch", 4, hours=1)]
+    usage = week_usage(WEEK, rows)
+    jobs, core_hours = batch_figures(usage, "ITB-SLURM", AS_OF)
+    assert (jobs.name, jobs.value, dict(jobs.dimensions)) == ("batch_jobs", 4, {"site": "ITB-SLURM"})
+    assert core_hours.value == pytest.approx(8)
+    totals = {figure.name: figure.value for figure in usage_figures(usage, {}, AS_OF)}
+    assert (totals["pilot_jobs"], totals["payload_jobs"]) == (0, 0)

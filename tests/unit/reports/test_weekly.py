@@ -11,7 +11,7 @@ from tests.unit.reports.example_week import AS_OF, MONDAY, WEEK, usage_day, week
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState
 from opengoc.reports.inputs import Monitoring, ReportInputs
-from opengoc.reports.model import Note, Report, Section, Table
+from opengoc.reports.model import Items, Note, Report, Section, Table
 from opengoc.reports.usage import days_of
 from opengoc.reports.weekly import build, section_names
 
@@ -73,6 +73,34 @@ def test_a_note_of_a_section_that_is_gone_moves_to_the_items(inputs: ReportInput
     note = Note(id="n-2", section="vo-atlas", text="left", who="production coordinator", written_at=AS_OF)
     report = build(replace(inputs, notes=(note,)), WEEK, AS_OF, AS_OF)
     assert [n.text for n in report.sections[1].notes] == ["[vo-atlas] left"]
+
+
+def test_what_matters_most_comes_first(report: Report) -> None:
+    assert [section.name for section in report.sections][:3] == ["overview", "actions", "attendance"]
+    assert report.sections[0].blocks[1] == Items(
+        title="",
+        lines=(
+            "Services: 1 of 2 are OK at the end of the week; not OK: ITB-SLURM-CE CRITICAL.",
+            "Downtimes: 1 cancelled; 1 in force or ahead.",
+            "Factory: 280 pilots submitted, one configuration, 1 findings.",
+        ),
+    )
+
+
+def test_all_vos_are_added_up(report: Report) -> None:
+    jobs = sum(figure(report, "payload_jobs", vo=vo).value or 0 for vo in ("cms", "ligo"))
+    assert figure(report, "payload_jobs_of_all").value == jobs
+    assert figure(report, "wall_hours_of_all").reason == "records of 6 of 7 days"
+    assert figure(report, "wall_hours_of_all_change").reason == "this week is partial"
+
+
+def test_other_jobs_stand_by_site_and_make_no_vo(inputs: ReportInputs) -> None:
+    day = days_of(inputs.usage)[0]
+    probes = usage_day("VO not stated", "ITB-SLURM", day, "batch", 9)
+    more = replace(inputs, usage=replace(inputs.usage, days=(*inputs.usage.days, probes)))
+    report = build(more, WEEK, AS_OF, AS_OF)
+    assert figure(report, "batch_jobs", site="ITB-SLURM").value == 9
+    assert not [f for f in report.figures if f.dimensions.get("vo") == "VO not stated"]
 
 
 def test_of_many_vos_the_silent_ones_share_a_table(inputs: ReportInputs) -> None:
