@@ -1,4 +1,4 @@
-"""Real data in ``../shared/data`` beside the project, or ``$GOC_SHARED_DATA``; with CI=true it must be there."""
+"""Real data in ../shared/data beside the project, or $GOC_SHARED_DATA; with CI=true it must be there."""
 
 import os
 from pathlib import Path

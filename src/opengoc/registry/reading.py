@@ -19,6 +19,24 @@ from opengoc.registry.tree import KINDS, name_of
 from opengoc.store import facts
 from opengoc.store.facts import Fact
 
+#: Kind → field of the snapshot.
+FIELDS: Mapping[str, str] = {
+    "facility": "facilities",
+    "site": "sites",
+    "group": "groups",
+    "resource": "resources",
+    "vo": "vos",
+    "reporting-group": "reporting_groups",
+    "service-kind": "service_kinds",
+    "support-center": "support_centers",
+    "project": "projects",
+    "campus-grid": "campus_grids",
+    "institution": "institutions",
+    "vocabulary": "vocabularies",
+    "downtime": "downtimes",
+    "quarantined-downtime": "quarantined",
+}
+
 
 def load_registry(conn: Connection, *, known_at: datetime | None = None) -> Registry:
     """The registry as it was known at ``known_at``; None: as it is known now.
@@ -26,32 +44,15 @@ def load_registry(conn: Connection, *, known_at: datetime | None = None) -> Regi
     Raises Permanent when a stored value does not fit this release.
     """
     stored = {kind: facts.standing(conn, kind, known_at=known_at) for kind in KINDS}
-    values = _decode(stored)
-    return Registry(
-        known_at=known_at,
-        facilities=values["facility"],
-        sites=values["site"],
-        groups=values["group"],
-        resources=values["resource"],
-        vos=values["vo"],
-        reporting_groups=values["reporting-group"],
-        service_kinds=values["service-kind"],
-        support_centers=values["support-center"],
-        projects=values["project"],
-        campus_grids=values["campus-grid"],
-        institutions=values["institution"],
-        vocabularies=values["vocabulary"],
-        downtimes=values["downtime"],
-        quarantined=values["quarantined-downtime"],
-    )
+    return snapshot({kind: {fact.key: fact for fact in found} for kind, found in stored.items()}, known_at)
 
 
-def _decode(stored: Mapping[str, list[Fact]]) -> dict[str, Mapping[str, Any]]:
+def snapshot(stored: Mapping[str, Mapping[str, Fact]], known_at: datetime | None) -> Registry:
+    """The registry that facts by kind and key make. Raises Permanent as ``load_registry``."""
     names: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
-    values: dict[str, dict[str, Any]] = {}
-    for kind, found in stored.items():
-        values[kind] = {}
-        for fact in found:
+    values: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    for kind in KINDS:
+        for key, fact in stored[kind].items():
             row = dict(fact.value or {})
             if kind in PARENTS:
                 field, parent = PARENTS[kind]
@@ -61,18 +62,23 @@ def _decode(stored: Mapping[str, list[Fact]]) -> dict[str, Mapping[str, Any]]:
             elif kind == "downtime":
                 # A resource that is gone leaves the name it had.
                 row["resource"] = names["resource"].get(row["resource_id"], row["resource"])
-            try:
-                value = decode(kind, fact.key, row)
-            except ValidationError as error:
-                raise Permanent(
-                    f"{kind} {fact.key} was stored in a form this release cannot read: {error}"
-                ) from error
-            names[kind][fact.key] = name_of(value)
+            value = decoded(kind, key, row)
+            names[kind][key] = name_of(value)
             values[kind][name_of(value)] = value
     groups = values["reporting-group"]
     for name, vo in values["vo"].items():
         values["vo"][name] = _with_fqans(vo, groups)
-    return {kind: MappingProxyType(found) for kind, found in values.items()}
+    found = {kind: MappingProxyType(entries) for kind, entries in values.items()}
+    return Registry(known_at=known_at, **{FIELDS[kind]: entries for kind, entries in found.items()})
+
+
+def decoded(kind: str, key: str, row: Mapping[str, Any]) -> Any:
+    """The value of a row, names in place. Raises Permanent when it does not fit this release."""
+    try:
+        return decode(kind, key, row)
+    except ValidationError as error:
+        reason = f"{kind} {key} was stored in a form this release cannot read: {error}"
+        raise Permanent(reason) from error
 
 
 def _with_fqans(vo: VO, groups: Mapping[str, Any]) -> VO:

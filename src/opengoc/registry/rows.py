@@ -43,6 +43,8 @@ def encode(kind: str, value: Value, parent_ids: Mapping[str, Mapping[str, str]])
     if kind == "resource":
         # Follows from the group.
         del row["site"]
+        # Who owns what is told in order, and a table of a fact has none.
+        row["ownership"] = [list(share) for share in row["ownership"].items()]
     elif kind == "vo":
         # Follow from the reporting groups.
         del row["fqans"]
@@ -53,4 +55,6 @@ def encode(kind: str, value: Value, parent_ids: Mapping[str, Mapping[str, str]])
 
 def decode(kind: str, key: str, row: Mapping[str, Any]) -> Any:
     """The value that a fact holds, names in place. Raises pydantic's ValidationError for a foreign row."""
+    if "ownership" in row:
+        row = {**row, "ownership": dict(row["ownership"])}
     return _adapter(kind).validate_python({**row, "id": key})

@@ -14,8 +14,10 @@ from starlette.exceptions import HTTPException
 from opengoc import __version__
 from opengoc.app import House
 from opengoc.base.errors import GocError, InvalidInput, Temporary
+from opengoc.registry.live import LiveRegistry
 from opengoc.web import health, pages, reporting
 from opengoc.web.drafts import Drafts
+from opengoc.web.myosg.endpoints import OldAddresses
 from opengoc.web.rendering import Pages
 from opengoc.web.watch import Watch
 
@@ -47,6 +49,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(reporting.router)
     app.include_router(health.router)
+    app.state.live = LiveRegistry(house.database)
 
     @app.middleware("http")
     async def _with_headers(request: Request, call_next):  # type: ignore[no-untyped-def]
@@ -55,6 +58,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
             response.headers.setdefault(name, value)
         return response
 
+    app.add_middleware(OldAddresses, live=app.state.live)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GocError, _house_error)
     return app

@@ -1,0 +1,99 @@
+"""The old addresses over HTTP: filters in, answers out, 304 where the client has the answer already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from opengoc.base.errors import InvalidInput, Temporary
+from opengoc.base.instant import parse_instant, utc_now
+from opengoc.registry.live import LiveRegistry
+from opengoc.web.myosg.answers import MAKERS, UNFILTERED, Answer, Answers
+from opengoc.web.myosg.filters import Filters, read_filters
+
+#: For tests only: the moment at which every request is answered.
+CLOCK_VARIABLE = "GOC_TEST_CLOCK"
+_MAX_QUERY = 16 * 1024
+
+
+def clock() -> Callable[[], datetime]:
+    """The clock of the old answers: the system's, unless a test set one. Raises InvalidInput."""
+    if not (text := os.environ.get(CLOCK_VARIABLE)):
+        return utc_now
+    moment = parse_instant(text, CLOCK_VARIABLE)
+    return lambda: moment
+
+
+class OldAddresses:
+    """ASGI in front of the application: answers the old addresses itself, at the cost of the answer alone."""
+
+    def __init__(self, app: ASGIApp, live: LiveRegistry) -> None:
+        self._app = app
+        self._answers = Answers(live)
+        self._now = clock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or leave the request to the application."""
+        if scope["type"] != "http" or scope["path"] not in MAKERS:
+            await self._app(scope, receive, send)
+            return
+        response = await run_in_threadpool(self._respond, Request(scope))
+        await response(scope, receive, send)
+
+    def _respond(self, request: Request) -> Response:
+        path = request.scope["path"]
+        if request.method not in ("GET", "HEAD"):
+            return _text(405, "Only GET and HEAD are answered here", {"Allow": "GET, HEAD"})
+        try:
+            filters = Filters() if path in UNFILTERED else _filters(request)
+        except InvalidInput as error:
+            # The words of the peer, as text: clients look for them.
+            return _text(400, f"Invalid arguments: {error.rule}")
+        try:
+            answer = self._answers.answer(path, filters, self._now())
+        except Temporary as error:
+            return _text(503, str(error), {"Retry-After": "5"})
+        return respond(request, answer)
+
+
+def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    given = {"X-Content-Type-Options": "nosniff"} | (headers or {})
+    return Response(text, status_code=status, media_type="text/plain; charset=utf-8", headers=given)
+
+
+def _filters(request: Request) -> Filters:
+    query = request.scope["query_string"]
+    if len(query) > _MAX_QUERY:
+        raise InvalidInput("query", len(query), f"the query must hold {_MAX_QUERY} bytes at most")
+    return read_filters(
+        parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=2000)
+    )
+
+
+def respond(request: Request, answer: Answer) -> Response:
+    """The answer, compressed where the client takes it; 304 where the client has it."""
+    zipped = "gzip" in request.headers.get("accept-encoding", "").lower()
+    tag = f'"{answer.tag}-gzip"' if zipped else f'"{answer.tag}"'
+    headers = {
+        "ETag": tag,
+        "Vary": "Accept-Encoding, Authorization",
+        # Always asked again, and mostly answered with 304.
+        "Cache-Control": "no-cache",
+        # As on the old servers: pages of others may read the public answers.
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+    known = request.headers.get("if-none-match", "")
+    if known and (known.strip() == "*" or answer.tag in known):
+        return Response(status_code=304, headers=headers)
+    if not zipped:
+        return Response(answer.body, media_type=answer.media_type, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return Response(answer.compressed, media_type=answer.media_type, headers=headers)

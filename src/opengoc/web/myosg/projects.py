@@ -1,0 +1,59 @@
+"""Projects as the trees of /miscproject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opengoc.registry.project import Project, SponsorKind
+from opengoc.registry.snapshot import Registry
+from opengoc.web.myosg.numbers import number_of
+from opengoc.web.myosg.persons import Persons
+from opengoc.web.public import without_addresses
+
+
+def project_tree(registry: Registry, project: Project, persons: Persons) -> dict[str, Any]:
+    """A project; its investigator is named to those who may see names."""
+    investigator = persons.get(project.investigator or "")
+    return {
+        "ID": number_of(project),
+        "Name": project.name,
+        "Description": without_addresses(project.description) or None,
+        "PIName": investigator.name if investigator else None,
+        "Organization": project.organization,
+        "Department": project.department or None,
+        "FieldOfScience": project.field_of_science,
+        "Sponsor": _sponsor(registry, project),
+        "ResourceAllocations": _allocations(project),
+        "InstitutionID": project.institution,
+        "FieldOfScienceID": project.field_of_science_code,
+    }
+
+
+def _sponsor(registry: Registry, project: Project) -> dict[str, Any] | None:
+    sponsor = project.sponsor
+    if sponsor is None:
+        return None
+    found = (
+        registry.vo(sponsor.name)
+        if sponsor.kind is SponsorKind.VO
+        else registry.campus_grids.get(sponsor.name)
+    )
+    return {sponsor.kind.value: {"ID": number_of(found) if found else None, "Name": sponsor.name}}
+
+
+def _allocations(project: Project) -> dict[str, Any] | None:
+    given = project.carried.get("ResourceAllocations") or []
+    allocations = [
+        {
+            "Type": each.get("Type"),
+            "SubmitResources": {"SubmitResource": each.get("SubmitResources") or []},
+            "ExecuteResourceGroups": {
+                "ExecuteResourceGroup": [
+                    {"GroupName": group.get("GroupName"), "LocalAllocationID": group.get("LocalAllocationID")}
+                    for group in each.get("ExecuteResourceGroups") or []
+                ]
+            },
+        }
+        for each in given
+    ]
+    return {"ResourceAllocation": allocations} if allocations else None
