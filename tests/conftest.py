@@ -33,6 +33,7 @@ _START_SECONDS = 30.0
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share something costly run in one worker: the demo, the running grid, else their own file."""
     for item in items:
