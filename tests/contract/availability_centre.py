@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from opengoc.base.interval import Interval
-from opengoc.monitoring import circumstances, refresh, store
+from opengoc.monitoring import circumstances, store
 from opengoc.monitoring.assess import assess
 from opengoc.monitoring.availability import DayCount, Node, day_counts
 from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.monitoring.profile import Profile
+from opengoc.monitoring.refresh import Availability
 from opengoc.registry.downtime import Downtime, Severity
 from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, Site
 from opengoc.registry.rows import encode
@@ -155,9 +156,7 @@ class Centre:
         self, profile: Profile, *, days: int = 4, sites: set[str] | None = None
     ) -> dict[tuple[str, int], set[DayKey]]:
         """Every counter of every day by way of the cells."""
-        found = refresh.days(
-            self.lake,
-            self.database,
+        found = Availability(self.lake, self.database).days(
             profile,
             start=MONDAY,
             end=MONDAY + days * DAY,

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from tests.contract.availability_centre import DAY, MONDAY, NOW, Centre, a_resource, moment
 
 from opengoc.base.interval import Interval
-from opengoc.monitoring import batches, expectation, recomputation, refresh, store
+from opengoc.monitoring import batches, expectation, recomputation, store
 from opengoc.monitoring.model import Status
 from opengoc.monitoring.profile import ARGO_EGI, PROFILES, RSV_OSG, profile
+from opengoc.monitoring.refresh import Availability, Dirtied
 from opengoc.store.database import Database, open_database
 
 HOUR = 3600
@@ -34,8 +35,8 @@ def centre(tmp_path: Path, database: Database) -> Centre:
     return made
 
 
-def looked(centre: Centre) -> refresh.Dirtied:
-    return refresh.look(centre.database, now=NOW)
+def looked(centre: Centre) -> Dirtied:
+    return Availability(centre.lake, centre.database).look(now=NOW)
 
 
 def test_cells_give_what_a_computation_from_scratch_gives(centre: Centre) -> None:
@@ -46,7 +47,9 @@ def test_cells_give_what_a_computation_from_scratch_gives(centre: Centre) -> Non
 
 def test_what_was_computed_is_not_computed_again(centre: Centre) -> None:
     centre.from_cells(ARGO_EGI)
-    again = refresh.days(centre.lake, centre.database, ARGO_EGI, start=MONDAY, end=MONDAY + 4 * DAY, now=NOW)
+    again = Availability(centre.lake, centre.database).days(
+        ARGO_EGI, start=MONDAY, end=MONDAY + 4 * DAY, now=NOW
+    )
     assert len(again) == 8
     assert not any(cell.fresh for cell in again.values())
 

@@ -123,16 +123,14 @@ class Circumstances:
 
 
 def read(
-    conn: Connection,
-    *,
-    window: Interval | None = None,
-    known_at: datetime | None = None,
-    downtimes: bool = True,
+    conn: Connection, *, window: Interval | None = None, known_at: datetime | None = None
 ) -> Circumstances:
-    """The circumstances as known at ``known_at`` (None: now).
+    """The circumstances as known at ``known_at`` (None: now); downtimes that touch the window, or all."""
+    return with_downtimes(conn, without_downtimes(conn, known_at=known_at), window=window, known_at=known_at)
 
-    Of downtimes those that touch the window (None: all), or none at all where they are not asked for.
-    """
+
+def without_downtimes(conn: Connection, *, known_at: datetime | None = None) -> Circumstances:
+    """The circumstances but for downtimes: what changes seldom."""
     by_name: dict[str, list[Presence]] = {}
     names: defaultdict[str, set[str]] = defaultdict(set)
     groups: defaultdict[str, set[str]] = defaultdict(set)
@@ -143,26 +141,40 @@ def read(
         spells = by_name.setdefault(presence.resource, [])
         if presence.site:
             spells.append(presence)
-    announced: list[Fact] = []
-    if downtimes and window is None:
-        announced = facts.standing(conn, DOWNTIME, known_at=known_at)
-    elif downtimes and window is not None:
-        announced = facts.standing_within(conn, DOWNTIME, window, known_at=known_at)
-    laid_over: dict[str, list[Downtime]] = {}
-    for fact in announced:
-        row = fact.value or {}
-        downtime: Downtime = decode(DOWNTIME, fact.key, row)
-        # A resource that was renamed takes its downtimes along, and leaves them in its past.
-        for name in sorted(names.get(row["resource_id"] or "", {downtime.resource})):
-            laid_over.setdefault(name, []).append(replace(downtime, resource=name))
     return Circumstances(
         presences={name: _joined(several) for name, several in by_name.items()},
         expected=expectation.expected(conn, known_at=known_at),
-        downtimes={name: tuple(several) for name, several in laid_over.items()},
         requests=recomputation.requests(conn, known_at=known_at),
         names={key: frozenset(several) for key, several in names.items()},
         groups={key: frozenset(several) for key, several in groups.items()},
     )
+
+
+def with_downtimes(
+    conn: Connection,
+    known: Circumstances,
+    *,
+    window: Interval | None = None,
+    known_at: datetime | None = None,
+    sites: Collection[str] | None = None,
+) -> Circumstances:
+    """The same with the downtimes that touch a window (None: all), of some sites or of all."""
+    resources = None if sites is None else {e.resource for site in sites for e in known.endpoints(site=site)}
+    if window is None:
+        announced = facts.standing(conn, DOWNTIME, known_at=known_at)
+    else:
+        announced = facts.standing_within(conn, DOWNTIME, window, known_at=known_at)
+    laid_over: dict[str, list[Downtime]] = {}
+    for fact in announced:
+        row = fact.value or {}
+        # A resource that was renamed takes its downtimes along, and leaves them in its past.
+        names = known.names_of(row["resource_id"] or "") or {row["resource"]}
+        if resources is not None and not names & resources:
+            continue
+        downtime: Downtime = decode(DOWNTIME, fact.key, row)
+        for name in sorted(names):
+            laid_over.setdefault(name, []).append(replace(downtime, resource=name))
+    return replace(known, downtimes={name: tuple(several) for name, several in laid_over.items()})
 
 
 def of_registry(registry: Registry, expected: Mapping[Target, Collection[str]]) -> Circumstances:

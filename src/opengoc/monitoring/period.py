@@ -13,11 +13,12 @@ from opengoc.base.figure import Figure
 from opengoc.base.ids import canonical_json, digest
 from opengoc.base.interval import Interval, week
 from opengoc.base.units import SECONDS_PER_DAY
-from opengoc.monitoring import argo, circumstances, federation, refresh, store
+from opengoc.monitoring import argo, circumstances, federation, store
 from opengoc.monitoring.assess import assess, lacking_text
 from opengoc.monitoring.availability import DayCount, Ratio, day_counts, over_days
 from opengoc.monitoring.federation import Federation
 from opengoc.monitoring.profile import Formula, Profile, Quirk
+from opengoc.monitoring.refresh import Availability
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
 
@@ -163,10 +164,12 @@ def assess_period(
     *,
     now: datetime,
     sites: Collection[str] | None = None,
+    availability: Availability | None = None,
 ) -> Period:
     """The A/R of a period as known now; whole days come from cells, the day that runs from scratch.
 
-    Raises InvalidInput for a name that is no month and no week.
+    ``availability``: one that is kept open, where there is one. Raises InvalidInput for a name that is no
+    month and no week.
     """
     store.declare(lake)
     window = period(name)
@@ -178,7 +181,8 @@ def assess_period(
     counts: defaultdict[str, list[DayCount]] = defaultdict(list)
     hashes: defaultdict[str, list[str]] = defaultdict(list)
     if start < over:
-        found = refresh.days(lake, database, profile, start=start, end=over, now=now, sites=sites)
+        kept = availability or Availability(lake, database)
+        found = kept.days(profile, start=start, end=over, now=now, sites=sites)
         for (site, _), cell in sorted(found.items(), key=lambda item: item[0]):
             counts[site].append(cell.of_site)
             hashes[site].append(cell.inputs)

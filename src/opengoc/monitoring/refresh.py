@@ -12,7 +12,7 @@ Killed at any line, the next call finds a cell right, or empty.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -51,124 +51,133 @@ class Dirtied:
     touches: tuple[Touch, ...]
 
 
-def look(database: Database, *, now: datetime) -> Dirtied:
-    """Empty the cells that anything new touches. Raises Conflict never: another look is as good as ours."""
-    with database.read() as conn:
+_NOTHING = Dirtied(news=0, cells=0, touches=())
+
+
+class Availability:
+    """A/R of whole days. Threads may share it; what changes seldom is read once and kept."""
+
+    def __init__(self, lake: Lake, database: Database) -> None:
+        self._lake = lake
+        self._database = database
+        #: All circumstances but downtimes, and the number of the newest fact in them.
+        self._known: tuple[int, Circumstances] | None = None
+
+    def look(self, *, now: datetime) -> Dirtied:
+        """Empty the cells that anything new touches."""
+        with self._database.read() as conn:
+            cursor = ledger.cursor(conn, _CURSOR)
+            new = bool(batches.told(conn, now=now)) or bool(_page(conn, _seq(cursor)))
+        if cursor is not None and not new:
+            return _NOTHING
+        try:
+            with self._database.begin() as conn:
+                return self._look(conn, now)
+        except Conflict:
+            # Somebody else looked at the same moment: as good as ours.
+            return _NOTHING
+
+    def days(
+        self,
+        profile: Profile,
+        *,
+        start: int,
+        end: int,
+        now: datetime,
+        sites: Collection[str] | None = None,
+    ) -> dict[SiteDay, Cell]:
+        """Every site (or these) on every UTC day of [start, end), which are midnights not after ``now``.
+
+        What is there is read, the rest is computed and kept.
+        """
+        self.look(now=now)
+        window = Interval(_moment(start), _moment(end))
+        with self._database.read() as conn:
+            cursor = ledger.cursor(conn, _CURSOR)
+            known = self._standing(conn)
+            known = circumstances.with_downtimes(conn, known, window=window, sites=sites)
+            there = cells.read(conn, profile, start=start, end=end, sites=sites)
+        names = known.site_names() if sites is None else set(sites)
+        wanted = {(site, day) for site in names for day in range(start, end, SECONDS_PER_DAY)}
+        lacking = sorted(wanted - there.keys(), key=lambda site_day: (site_day[1], site_day[0]))
+        found = self._count([there[key] for key in wanted & there.keys()], known, profile, cursor)
+        for piece in _pieces(lacking):
+            made = _measure(self._lake, known, profile, piece, now=now)
+            found |= self._count(made, known, profile, cursor)
+        return found
+
+    def _count(
+        self, measured: Iterable[Cell], known: Circumstances, profile: Profile, cursor: object
+    ) -> dict[SiteDay, Cell]:
+        found = {
+            (cell.site, cell.day): counted
+            for cell in measured
+            if (counted := cells.counted(cell, known.downtimes, profile)).counts
+        }
+        fresh = [cell for cell in found.values() if cell.fresh]
+        if fresh:
+            with self._database.begin() as conn:
+                if ledger.cursor(conn, _CURSOR) == cursor:
+                    cells.write(conn, profile, fresh)
+        return found
+
+    def _look(self, conn: Connection, now: datetime) -> Dirtied:
         cursor = ledger.cursor(conn, _CURSOR)
-        new = bool(batches.told(conn, now=now)) or bool(_page(conn, _seq(cursor)))
-    if cursor is not None and not new:
-        return Dirtied(news=0, cells=0, touches=())
-    try:
-        with database.begin() as conn:
-            return _look(conn, now)
-    except Conflict:
-        return Dirtied(news=0, cells=0, touches=())
-
-
-def _look(conn: Connection, now: datetime) -> Dirtied:
-    cursor = ledger.cursor(conn, _CURSOR)
-    waiting = batches.told(conn, now=now)
-    if cursor is None:
-        # Before the first look there is no cell: nothing is to be emptied.
+        waiting = batches.told(conn, now=now)
+        if cursor is None:
+            # Before the first look there is no cell: nothing is to be emptied.
+            batches.forget(conn, waiting)
+            ledger.move_cursor(conn, _CURSOR, {"seq": facts.head(conn), "turn": 0}, expect=None)
+            return _NOTHING
+        new = list(_news(conn, _seq(cursor)))
+        known = self._standing(conn)
+        touches = set(touched_by_results([day for batch in waiting for day in batch.days], known))
+        for fact, old in _with_old(conn, new):
+            touches |= set(touched_by_fact(fact, old, known))
+        dropped = sum(
+            cells.drop(conn, touch.site, start=touch.start, end=touch.end, measured=touch.measured)
+            for touch in touches
+        )
         batches.forget(conn, waiting)
-        ledger.move_cursor(conn, _CURSOR, {"seq": facts.head(conn), "turn": 0}, expect=None)
-        return Dirtied(news=0, cells=0, touches=())
-    new = list(_news(conn, _seq(cursor)))
-    known = circumstances.read(conn, downtimes=False)
-    touches = set(touched_by_results([day for batch in waiting for day in batch.days], known))
-    for fact, old in _with_old(conn, new):
-        touches |= set(touched_by_fact(fact, old, known))
-    dropped = sum(
-        cells.drop(conn, touch.site, start=touch.start, end=touch.end, measured=touch.measured)
-        for touch in touches
-    )
-    batches.forget(conn, waiting)
-    seq = new[-1].seq if new else _seq(cursor)
-    # The turn tells whoever is computing that what it reads may have been overtaken.
-    ledger.move_cursor(conn, _CURSOR, {"seq": seq, "turn": cursor["turn"] + 1}, expect=cursor)
-    order = sorted(touches, key=lambda touch: (touch.site, touch.start, touch.end, touch.measured))
-    return Dirtied(news=len(new) + len(waiting), cells=dropped, touches=tuple(order))
+        seq = new[-1].seq if new else _seq(cursor)
+        # The turn tells whoever is computing that what it reads may have been overtaken.
+        ledger.move_cursor(conn, _CURSOR, {"seq": seq, "turn": cursor["turn"] + 1}, expect=cursor)
+        order = sorted(touches, key=lambda touch: (touch.site, touch.start, touch.end, touch.measured))
+        return Dirtied(news=len(new) + len(waiting), cells=dropped, touches=tuple(order))
+
+    def _standing(self, conn: Connection) -> Circumstances:
+        newest = facts.head(conn, kinds=_SELDOM)
+        known = self._known
+        if known is None or known[0] != newest:
+            known = self._known = (newest, circumstances.without_downtimes(conn))
+        return known[1]
 
 
-def days(
-    lake: Lake,
-    database: Database,
-    profile: Profile,
-    *,
-    start: int,
-    end: int,
-    now: datetime,
-    sites: Collection[str] | None = None,
-) -> dict[SiteDay, Cell]:
-    """Every site (or these) on every UTC day of [start, end), which are midnights not after ``now``.
-
-    What is there is read, the rest is computed and kept.
-    """
-    look(database, now=now)
-    window = Interval(_moment(start), _moment(end))
-    with database.read() as conn:
-        cursor = ledger.cursor(conn, _CURSOR)
-        known = circumstances.read(conn, window=window)
-        there = cells.read(conn, profile, start=start, end=end, sites=sites)
-    names = known.site_names() if sites is None else set(sites)
-    wanted = {(site, day) for site in names for day in range(start, end, SECONDS_PER_DAY)}
-    lacking = sorted(wanted - there.keys(), key=lambda site_day: (site_day[1], site_day[0]))
-    measured = list(_measure(lake, known, profile, lacking, now=now))
-    found = {
-        key: counted
-        for cell in (*there.values(), *measured)
-        if (key := (cell.site, cell.day)) in wanted
-        if (counted := cells.counted(cell, known.downtimes, profile)).counts
-    }
-    fresh = [cell for cell in found.values() if cell.fresh]
-    if fresh:
-        with database.begin() as conn:
-            if ledger.cursor(conn, _CURSOR) == cursor:
-                cells.write(conn, profile, fresh)
-    return found
+#: Kinds of facts that circumstances are made of, downtimes apart.
+_SELDOM = tuple(kind for kind in KINDS if kind != circumstances.DOWNTIME)
 
 
-def _measure(
-    lake: Lake,
-    known: Circumstances,
-    profile: Profile,
-    lacking: Sequence[SiteDay],
-    *,
-    now: datetime,
-) -> Iterator[Cell]:
-    """Cells of these sites and days with their endpoints measured; none for a site without endpoints."""
-    of_day: defaultdict[int, set[str]] = defaultdict(set)
+def _pieces(lacking: Iterable[SiteDay]) -> Iterator[list[SiteDay]]:
+    """Cells of days that follow one another, of at most a chunk's length together."""
+    of_day: defaultdict[int, list[SiteDay]] = defaultdict(list)
     for site, day in lacking:
-        of_day[day].add(site)
-    for chunk in _chunks(sorted(of_day)):
-        sites = set().union(*(of_day[day] for day in chunk))
-        made = _measured_days(lake, known, profile, chunk[0], chunk[-1] + SECONDS_PER_DAY, sites, now)
-        for cell in made:
-            if cell.site in of_day[cell.day]:
-                yield cell
-
-
-def _chunks(in_order: Sequence[int]) -> Iterator[list[int]]:
-    """Days that follow one another, at most a chunk's length together."""
+        of_day[day].append((site, day))
     chunk: list[int] = []
-    for day in in_order:
+    for day in sorted(of_day):
         if chunk and (day != chunk[-1] + SECONDS_PER_DAY or len(chunk) == _CHUNK_DAYS):
-            yield chunk
+            yield [cell for each in chunk for cell in of_day[each]]
             chunk = []
         chunk.append(day)
     if chunk:
-        yield chunk
+        yield [cell for each in chunk for cell in of_day[each]]
 
 
-def _measured_days(
-    lake: Lake,
-    known: Circumstances,
-    profile: Profile,
-    start: int,
-    end: int,
-    sites: set[str],
-    now: datetime,
+def _measure(
+    lake: Lake, known: Circumstances, profile: Profile, piece: Collection[SiteDay], *, now: datetime
 ) -> Iterator[Cell]:
+    """Cells of one piece with their endpoints measured; none for a site without endpoints."""
+    start, end = min(day for _, day in piece), max(day for _, day in piece) + SECONDS_PER_DAY
+    sites = {site for site, _ in piece}
     first, last = needed(profile.standing, start, end)
     terms = _endpoints(known, sites)
     resources = {endpoint.resource for endpoint in terms}
@@ -187,10 +196,12 @@ def _measured_days(
             if profile.counts(endpoint.service, metric)
         }
         _, measured = measured_of(counting, profile, start=start, end=end, terms=its)
-        for piece in by_day(measured):
-            by_site_day[endpoint.site, piece.start][endpoint] = piece
+        for today in by_day(measured):
+            by_site_day[endpoint.site, today.start][endpoint] = today
+    wanted = set(piece)
     for (site, day), endpoints in by_site_day.items():
-        yield Cell(site=site, day=day, measured=endpoints)
+        if (site, day) in wanted:
+            yield Cell(site=site, day=day, measured=endpoints)
 
 
 #: Resources that are asked for by name.

@@ -231,9 +231,12 @@ def changes(
     return [_fact(row) for row in conn.execute(newer)]
 
 
-def head(conn: Connection) -> int:
-    """The number of the newest version committed: where a reader starts that wants news only."""
-    return int(conn.execute(select(func.coalesce(func.max(facts.c.seq), 0))).scalar_one())
+def head(conn: Connection, kinds: Collection[str] | None = None) -> int:
+    """The number of the newest version committed (of these kinds): where one starts that wants news only."""
+    newest = select(func.coalesce(func.max(facts.c.seq), 0))
+    if kinds is not None:
+        newest = newest.where(facts.c.kind.in_(list(kinds)))
+    return int(conn.execute(newest).scalar_one())
 
 
 def known_now(conn: Connection) -> datetime:
