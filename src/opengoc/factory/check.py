@@ -176,10 +176,10 @@ def _mistake(node: Node, rule: str) -> Mistake:
 
 
 def _named(kinds: Kinds) -> str:
-    return "value" if kinds == ANY else " or ".join(_WORDS[kind] for kind in sorted(kinds))
+    return "value" if kinds == ANY else " or ".join(_WORDS[kind] for kind in sorted(kinds, key=list(_WORDS).index))
 
 
-_WORDS: Final = {"bool": "truth value", "list": "list", "number": "number", "string": "string"}
+_WORDS: Final = {"bool": "truth value", "number": "number", "string": "string", "list": "list"}
 
 
 def _asker(node: Node) -> str:
