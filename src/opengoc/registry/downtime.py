@@ -73,6 +73,8 @@ class Downtime:
     claimed_class: DowntimeClass | None = None
     #: When it was withdrawn; None: it stands.
     cancelled_at: datetime | None = None
+    #: Shared by the downtimes that one announcement made: several resources, or services at several times.
+    announcement: str | None = None
 
     def __post_init__(self) -> None:
         check_name("downtime", self.id)
@@ -113,6 +115,16 @@ class Downtime:
             return None
         in_time = self.interval.start - self.declared_at >= notice
         return DowntimeClass.SCHEDULED if in_time else DowntimeClass.UNSCHEDULED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What an announcement says of one resource: these services are down then."""
+
+    resource: str
+    #: Empty: all that the resource offers.
+    services: tuple[str, ...] = ()
+    interval: Interval
 
 
 @dataclass(frozen=True, kw_only=True)

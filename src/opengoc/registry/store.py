@@ -15,7 +15,7 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import new_id
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
-from opengoc.registry.downtime import Downtime, DowntimeClass, Severity
+from opengoc.registry.downtime import Downtime, DowntimeClass, Part, Severity
 from opengoc.registry.reading import load_registry
 from opengoc.registry.rows import decode, encode
 from opengoc.registry.tree_import import TREE, ImportResult, import_tree
@@ -26,6 +26,7 @@ __all__ = [
     "TREE",
     "ImportResult",
     "add_downtime",
+    "announce",
     "cancel_downtime",
     "change_downtime",
     "import_tree",
@@ -34,6 +35,69 @@ __all__ = [
 ]
 
 _OPERATOR = "goc downtime"
+
+
+def announce(
+    conn: Connection,
+    parts: Iterable[Part],
+    *,
+    severity: Severity,
+    description: str,
+    who: str,
+    claimed_class: DowntimeClass | None = None,
+    now: datetime | None = None,
+) -> tuple[Downtime, ...]:
+    """Announce downtimes of several resources, or of services at several times, as one announcement.
+
+    Late announcements are accepted: the class derived from ``declared_at`` says that they were late. Raises
+    InvalidInput for an unknown resource, for a service that it does not offer, and for parts that say the
+    same service down twice at once; nothing is written then.
+    """
+    registry = load_registry(conn)
+    declared = (utc_now() if now is None else now).astimezone(UTC).replace(microsecond=0)
+    announcement = new_id("an")
+    made: list[Downtime] = []
+    for part in parts:
+        known = registry.resource(part.resource)
+        kinds = part.services or tuple(service.kind for service in known.services)
+        for kind in kinds:
+            known.endpoint(kind)
+        downtime = Downtime(
+            id=new_id("dt"),
+            resource=known.name,
+            resource_id=known.id,
+            services=kinds,
+            interval=part.interval,
+            severity=severity,
+            description=description,
+            declared_at=declared,
+            claimed_class=claimed_class,
+            announcement=announcement,
+        )
+        _refuse_overlap(made, downtime)
+        made.append(downtime)
+    if not made:
+        raise InvalidInput("announcement", "", "needs one resource or more")
+    for downtime in made:
+        facts.assert_fact(
+            conn,
+            kind="downtime",
+            key=downtime.id,
+            value=encode("downtime", downtime, {}),
+            valid=downtime.interval,
+            who=who,
+            why=description,
+            source=_OPERATOR,
+        )
+    return tuple(made)
+
+
+def _refuse_overlap(made: Iterable[Downtime], downtime: Downtime) -> None:
+    for other in made:
+        both = set(other.services) & set(downtime.services)
+        if other.resource == downtime.resource and both and other.interval.overlaps(downtime.interval):
+            where = f"downtime of {downtime.resource}"
+            raise InvalidInput(where, sorted(both), "is said to be down twice at once in one announcement")
 
 
 def add_downtime(
@@ -48,37 +112,17 @@ def add_downtime(
     claimed_class: DowntimeClass | None = None,
     now: datetime | None = None,
 ) -> Downtime:
-    """Announce a downtime of a resource; no ``services`` means all that the resource offers.
-
-    Late announcements are accepted: the class derived from ``declared_at`` says that they were late. Raises
-    InvalidInput for an unknown resource and for a service that it does not offer.
-    """
-    known = load_registry(conn).resource(resource)
-    kinds = tuple(services) or tuple(service.kind for service in known.services)
-    for kind in kinds:
-        known.endpoint(kind)
-    downtime = Downtime(
-        id=new_id("dt"),
-        resource=known.name,
-        resource_id=known.id,
-        services=kinds,
-        interval=interval,
+    """``announce`` for one resource and one interval."""
+    part = Part(resource=resource, services=tuple(services), interval=interval)
+    return announce(
+        conn,
+        [part],
         severity=severity,
         description=description,
-        declared_at=(utc_now() if now is None else now).astimezone(UTC).replace(microsecond=0),
-        claimed_class=claimed_class,
-    )
-    facts.assert_fact(
-        conn,
-        kind="downtime",
-        key=downtime.id,
-        value=encode("downtime", downtime, {}),
-        valid=interval,
         who=who,
-        why=description,
-        source=_OPERATOR,
-    )
-    return downtime
+        claimed_class=claimed_class,
+        now=now,
+    )[0]
 
 
 def change_downtime(

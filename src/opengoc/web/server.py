@@ -16,6 +16,8 @@ from opengoc.app import House
 from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.registry.live import LiveRegistry
 from opengoc.web import health, pages, reporting
+from opengoc.web.api import downtimes as api_downtimes
+from opengoc.web.api import registry as api_registry
 from opengoc.web.drafts import Drafts
 from opengoc.web.myosg.endpoints import OldAddresses
 from opengoc.web.rendering import Pages
@@ -50,6 +52,8 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(reporting.router)
     app.include_router(health.router)
     app.state.live = LiveRegistry(house.database)
+    app.include_router(api_registry.router)
+    app.include_router(api_downtimes.router)
 
     @app.middleware("http")
     async def _with_headers(request: Request, call_next):  # type: ignore[no-untyped-def]
