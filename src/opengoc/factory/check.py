@@ -176,7 +176,7 @@ def _mistake(node: Node, rule: str) -> Mistake:
 
 
 def _named(kinds: Kinds) -> str:
-    return "value" if kinds == ANY else " or ".join(_WORDS[kind] for kind in sorted(kinds, key=list(_WORDS).index))
+    return "value" if kinds == ANY else " or ".join(word for kind, word in _WORDS.items() if kind in kinds)
 
 
 _WORDS: Final = {"bool": "truth value", "number": "number", "string": "string", "list": "list"}

@@ -172,7 +172,10 @@ class Matcher:
     def change_entries(self, entries: Mapping[str, Ad]) -> Matches:
         """Match the same jobs with other entries; only those that are new or changed are evaluated."""
         places = {name: place for place, name in enumerate(self._entries)}
-        changed = {name: ad for name, ad in entries.items() if self._entries.get(name) != ad}
+        # As keys: 1 and true are equal in Python.
+        changed = {n: ad for n, ad in entries.items() if key_of(self._entries.get(n)) != key_of(dict(ad))}
+        if not changed and list(entries) == list(self._entries):
+            return self.matches()
         places.update((name, place) for place, name in enumerate(changed, len(places)))
         order = np.array([places[name] for name in entries], np.int64)
         fresh_true, fresh_fault = self._evaluated(Requirement(self._tree, changed), 0)

@@ -1,19 +1,20 @@
 """Which jobs could run behind which entries. Pure.
 
-Jobs are clustered on what the policy names of them: one evaluation a cluster and entry, however many jobs.
+Jobs are clustered on what the policy names of them; the pairs are counted by ``factory/engine.py``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opengoc.condor.classads import Truth, compile_ad, evaluate_in, literal, truth
+import numpy as np
+
 from opengoc.factory.configuration import Configuration
-from opengoc.factory.expression import Requirements
+from opengoc.factory.engine import Matcher
 from opengoc.factory.model import Payload, PayloadState
+from opengoc.factory.tree import Node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,75 +38,93 @@ class Cluster:
         return max(0, min(cores // self.cores, by_memory))
 
 
-def match(configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cluster, ...]:
-    """The jobs as clusters, each with the entries whose requirements are true for it.
+class Matching:
+    """Matches cycle after cycle: what was worked out about jobs and entries is kept for the next."""
 
-    Undefined and error are no match, as in HTCondor. Jobs of a VO that the policy does not know match none.
-    """
-    counts: Counter[tuple[Any, ...]] = Counter()
-    examples: dict[tuple[Any, ...], Payload] = {}
-    for payload in payloads:
-        requirements = configuration.requirements(payload.vo)
-        key = (payload.vo, *_key(payload, requirements))
-        counts[(key, payload.state)] += 1
-        examples.setdefault(key, payload)
-    candidates = _candidates(configuration)
-    return tuple(
-        _cluster(
-            configuration,
-            example,
-            idle=counts[(key, PayloadState.IDLE)],
-            running=counts[(key, PayloadState.RUNNING)],
-            candidates=candidates.get(example.vo, []),
+    def __init__(self) -> None:
+        #: By VO: the tree that its matcher was made of, and the matcher.
+        self._matchers: dict[str, tuple[Node, Matcher]] = {}
+
+    def match(self, configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cluster, ...]:
+        """The jobs as clusters, each with the entries whose requirements are true for it.
+
+        Undefined and error are no match, as in HTCondor. Jobs of a VO that the policy does not know match
+        none.
+        """
+        by_vo: dict[str, list[Payload]] = {}
+        for payload in payloads:
+            by_vo.setdefault(payload.vo, []).append(payload)
+        return tuple(
+            cluster for vo, jobs in by_vo.items() for cluster in self._clusters(configuration, vo, jobs)
         )
-        for key, example in examples.items()
-    )
+
+    def _clusters(self, configuration: Configuration, vo: str, jobs: list[Payload]) -> Iterator[Cluster]:
+        requirements = configuration.requirements(vo)
+        if requirements is None:
+            yield _cluster(configuration, jobs[0], names=(), entries=(), idle=_idle(jobs), jobs=len(jobs))
+            return
+        matcher = self._matcher(configuration, vo, requirements.tree)
+        numbers = matcher.cluster(job.attributes for job in jobs)
+        sizes = np.bincount(numbers)
+        idle = np.bincount(numbers, weights=[job.state is PayloadState.IDLE for job in jobs])
+        for number, first in _firsts(numbers.tolist()).items():
+            yield _cluster(
+                configuration,
+                jobs[first],
+                names=requirements.job_attributes,
+                entries=matcher.entries_of(number),
+                idle=int(idle[number]),
+                jobs=int(sizes[number]),
+            )
+
+    def _matcher(self, configuration: Configuration, vo: str, tree: Node) -> Matcher:
+        """What matches the VO's jobs: the one of the last cycle, with the entries of this one."""
+        entries = {
+            name: entry.values()
+            for name, entry in sorted(configuration.entries.items())
+            if entry.enabled and vo in entry.vos
+        }
+        of_tree, matcher = self._matchers.get(vo, (None, None))
+        if matcher is None or of_tree != tree:
+            matcher = Matcher(tree, entries)
+            self._matchers[vo] = (tree, matcher)
+        else:
+            matcher.change_entries(entries)
+        return matcher
 
 
-def _key(payload: Payload, requirements: Requirements | None) -> list[Any]:
-    if requirements is None:
-        return []
-    values = (payload.attributes.get(name) for name in requirements.job_attributes)
-    # The type belongs to it: 1, 1.0 and true are equal in Python, and differ in ClassAds.
-    return [(type(value), literal(value) if isinstance(value, list) else value) for value in values]
+def match(configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cluster, ...]:
+    """As ``Matching.match``, once."""
+    return Matching().match(configuration, payloads)
 
 
-def _candidates(configuration: Configuration) -> dict[str, list[tuple[str, Any]]]:
-    """By VO: the enabled entries that serve it, as ads."""
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for name, entry in sorted(configuration.entries.items()):
-        if entry.enabled:
-            ad = compile_ad(entry.values())
-            for vo in entry.vos:
-                found.setdefault(vo, []).append((name, ad))
+def _firsts(numbers: list[int]) -> dict[int, int]:
+    """The place of each number's first appearance, in order."""
+    found: dict[int, int] = {}
+    for place, number in enumerate(numbers):
+        found.setdefault(number, place)
     return found
+
+
+def _idle(jobs: Iterable[Payload]) -> int:
+    return sum(job.state is PayloadState.IDLE for job in jobs)
 
 
 def _cluster(
     configuration: Configuration,
     example: Payload,
     *,
+    names: tuple[str, ...],
+    entries: tuple[str, ...],
     idle: int,
-    running: int,
-    candidates: list[tuple[str, Any]],
+    jobs: int,
 ) -> Cluster:
-    requirements = configuration.requirements(example.vo)
-    entries: list[str] = []
-    named: dict[str, Any] = {}
-    if requirements is not None:
-        named = {n: example.attributes[n] for n in requirements.job_attributes if n in example.attributes}
-        job = compile_ad(named)
-        entries = [
-            name
-            for name, ad in candidates
-            if truth(evaluate_in(requirements.match, my=ad, target=job)) is Truth.TRUE
-        ]
     return Cluster(
         vo=example.vo,
-        attributes=named,
+        attributes={name: example.attributes[name] for name in names if name in example.attributes},
         idle=idle,
-        running=running,
-        entries=tuple(entries),
+        running=jobs - idle,
+        entries=entries,
         cores=_asked(configuration, example, "RequestCpus"),
         memory_mib=_asked(configuration, example, "RequestMemory"),
     )

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from opengoc.base.errors import InvalidInput
 from opengoc.condor.classads import render
+from opengoc.factory.check import Mistake
 from opengoc.factory.expression import (
     Attribute,
     Requirements,
@@ -76,8 +77,10 @@ def read_policy(text: str, file: str) -> tuple[Policy, tuple[Fault, ...]]:
     """The policy of a file, without what is at fault in it. Raises InvalidInput where it is no TOML."""
     document = Document(text, file)
     faults = [
-        Fault(line=document.line(key), subject=key, rule="is no known table: job, entry or vos")
-        for key in document.content.keys() - {"job", "entry", "vos"}
+        Fault(
+            line=document.line(key), subject=key, rule="is no known table: job, entry, vos, canaries, limits"
+        )
+        for key in document.content.keys() - {"job", "entry", "vos", "canaries", "limits"}
     ]
     vocabulary = Vocabulary(
         job=_declared(document, "job", JOB_ATTRIBUTES, faults),
@@ -125,15 +128,21 @@ def _problem(name: str, declaration: dict[str, Any], known: Mapping[str, Attribu
 def _requirements(document: Document, vocabulary: Vocabulary, faults: list[Fault]) -> dict[str, Requirements]:
     found = {}
     for vo, table in _tables(document, "vos", faults).items():
+        line = document.line("vos", vo, "requirements")
         try:
-            found[vo] = _requirement(vo, table, vocabulary)
+            found[vo], mistakes = _requirement(vo, table, vocabulary)
         except InvalidInput as error:
-            line = document.line("vos", vo, "requirements")
-            faults.append(Fault(line=line, subject=f"vos.{vo}", rule=f"{error.value!r} {error.rule}"))
+            rules = [f"{error.where}: {error.value!r} {error.rule}"]
+        else:
+            rules = [f"requirements, {mistake}" for mistake in mistakes]
+        faults += [Fault(line=line, subject=f"vos.{vo}", rule=rule) for rule in rules]
     return found
 
 
-def _requirement(vo: str, table: dict[str, Any], vocabulary: Vocabulary) -> Requirements:
+def _requirement(
+    vo: str, table: dict[str, Any], vocabulary: Vocabulary
+) -> tuple[Requirements, tuple[Mistake, ...]]:
+    """What a VO requires, with ``ALWAYS``, and what is wrong with its own part."""
     if not VO_NAME.fullmatch(vo):
         raise InvalidInput("vos", vo, "is no VO name: lower case letters, digits, . _ -")
     if extra := sorted(table.keys() - {"requirements"}):
@@ -142,10 +151,10 @@ def _requirement(vo: str, table: dict[str, Any], vocabulary: Vocabulary) -> Requ
     if not isinstance(text, str):
         raise InvalidInput("vos", text, 'needs requirements: a ClassAd expression ("true" takes all)')
     # The VO's own text has to stand by itself: a bracket in it must not close the one around it.
-    parse_requirements(text, vocabulary, "requirements")
+    own = parse_requirements(text, vocabulary, "requirements")
     # The closing bracket on its own line: the text may end in a comment.
     whole = ALWAYS.format(vo=vo, requirements=f"{text}\n")
-    return parse_requirements(whole, vocabulary, "requirements")
+    return parse_requirements(whole, vocabulary, "requirements"), own.mistakes()
 
 
 def _tables(document: Document, name: str, faults: list[Fault]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Mistakes that three-valued logic would hide: each is found where it stands; sound requirements have none."""
+"""Mistakes that three-valued logic would hide are found where they stand; sound requirements have none."""
 
 from __future__ import annotations
 

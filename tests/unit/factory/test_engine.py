@@ -184,6 +184,7 @@ def test_only_new_clusters_are_evaluated(monkeypatch: pytest.MonkeyPatch) -> Non
     matcher.match(many_jobs(2000))
     matcher.update(added={"new": {"Count": 1000, "Words": "a"}, "old": {"Count": 1, "Words": ""}})
     matcher.change_entries(entries | {"y": {"Limit": 11, "Name": "b"}})
+    matcher.change_entries(entries | {"y": {"Limit": 11, "Name": "b"}})
     assert evaluated == [(291, ("x", "y")), (1, ("x", "y")), (292, ("y",))]
 
 
@@ -197,3 +198,9 @@ def test_bits_survive_packing_and_add_up() -> None:
     first, inverse = number_rows(np.repeat(rows, 2, axis=0))
     assert len(first) == 1000
     assert (np.repeat(rows, 2, axis=0)[first][inverse] == np.repeat(rows, 2, axis=0)).all()
+
+
+def test_an_entry_whose_value_changes_its_type_alone_is_changed() -> None:
+    matcher = Matcher(tree("entry.Open =?= job.Flag"), {"x": {"Open": True}})
+    assert matcher.match([{"Flag": True}]).pairs == 1
+    assert matcher.change_entries({"x": {"Open": 1}}).pairs == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.factory.world import configuration, entry_table, jobs
 
-from opengoc.factory.match import match
+from opengoc.factory.match import Matching, match
 from opengoc.factory.model import PayloadState
 
 
@@ -71,3 +71,12 @@ def test_as_many_jobs_fit_side_by_side_as_cores_and_memory_allow() -> None:
     assert large.fits_into(2, 2048) == 1
     assert none.fits_into(2, 2048) == 0
     assert small.fits_into(0, 2048) == 0
+
+
+def test_a_matching_kept_for_several_cycles_says_the_same_as_a_new_one() -> None:
+    kept = Matching()
+    squid = entry_table("A") + "[entries.attributes]\nHasSquid = true\n"
+    for tables in (("A", "B"), ("A",), ("B", "A", "C")):
+        for wanted in (configuration(*map(entry_table, tables)), configuration(squid, entry_table("C"))):
+            several = [*jobs(3, WantSquid=True), *jobs(2, DESIRED_Sites="SITE-A"), *jobs(1, vo="atlas")]
+            assert kept.match(wanted, several) == match(wanted, several)

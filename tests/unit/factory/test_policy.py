@@ -84,3 +84,12 @@ def test_a_policy_without_vos_is_a_fault() -> None:
 def test_a_text_that_is_no_toml_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"policy\.toml"):
         read_policy("[vos.cms", "policy.toml")
+
+
+def test_a_requirement_that_can_be_read_and_makes_no_sense_is_a_fault() -> None:
+    (constant, typed) = faults_of(
+        "[vos.cms]\nrequirements = '''job.RequestCpus > 1\n || true || job.RequestMemory == \"x\"'''"
+    )
+    assert constant.startswith("line 2: vos.cms: requirements, line 2, column 5: true: is the same for every")
+    assert "requirements, line 2, column 31" in typed
+    assert "compares a number with a string" in typed
