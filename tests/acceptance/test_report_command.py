@@ -116,6 +116,27 @@ def test_every_format_is_written_to_standard_output_or_a_file(
     assert holds in file.read_text()
 
 
+def test_all_formats_are_written_in_one_go(goc: Goc) -> None:
+    folder = goc.home / "reports" / "new"
+    done = goc("report", "weekly", "--week", WEEK, "--format", "all", "--output", str(folder))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        f"weekly-{WEEK}.{suffix}" for suffix in ("html", "json", "md", "twiki", "txt")
+    ]
+    assert str(folder / f"weekly-{WEEK}.html") in done.stderr
+    assert (folder / f"weekly-{WEEK}.txt").read_text().startswith("Production report")
+
+
+def test_some_formats_are_written_into_a_folder(goc: Goc) -> None:
+    folder = goc.home / "reports" / "some"
+    words = ("report", "weekly", "--week", WEEK, "--format", "text", "--format", "html")
+    assert goc(*words, "--output", str(folder)).returncode == 0
+    assert (
+        goc("report", "weekly", "--week", WEEK, "--format", "json", "--output", str(folder)).returncode == 0
+    )
+    assert sorted(file.suffix for file in folder.iterdir()) == [".html", ".json", ".txt"]
+
+
 def test_json_is_for_programs(goc: Goc) -> None:
     report = goc.json("report", "weekly", "--week", WEEK)
     assert (report["week"], report["revision"], report["week_is_over"]) == (WEEK, 0, True)
@@ -165,7 +186,9 @@ def test_a_report_that_nobody_got_is_an_alarm(goc: Goc) -> None:
         (("weekly", "--week", "2026-W54"), 3, "must be an ISO week such as 2026-W47"),
         (("weekly", "--week", WEEK, "--revision", "9"), 3, "is no published revision of 2026-W46"),
         (("weekly", "--format", "pdf"), 2, "is not one of"),
-        (("note", "add", "Text.", "--section", "nowhere"), 3, "must be one of actions, attendance, overview"),
+        (("weekly", "--format", "all"), 2, "several formats need --output FOLDER"),
+        (("weekly", "--revision", "1", "--as-of", "2026-11-17"), 2, "exclude each other"),
+        (("note", "add", "Text.", "--section", "nowhere"), 3, "must be one of overview, actions, attendance"),
         (("mail", "--week", WEEK, "--to", "nobody"), 3, "must be a plain address"),
         (
             ("weekly", "--week", WEEK, "--output", "/nonexistent/report"),

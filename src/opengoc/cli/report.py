@@ -2,93 +2,36 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from opengoc.app import House
-from opengoc.base.errors import Permanent
 from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
-from opengoc.cli import report_mail
-from opengoc.cli.output import AsOf, Json, emit, err, house_of, out, table
-from opengoc.cli.report_mail import Revision, Week, alarms_of, named_week, no_revision, tell_alarms
-from opengoc.flows import mail as mailing
-from opengoc.flows import publication
-from opengoc.flows.mail import DeliveryState
-from opengoc.flows.weekly import report_vos
-from opengoc.reports import notes as noting
-from opengoc.reports import published
+from opengoc.cli import report_mail, report_weekly
+from opengoc.cli.output import AsOf, Json, emit, house_of, table
+from opengoc.cli.report_mail import Week, alarms_of, named_week, tell_alarms
 from opengoc.reports.model import Correction, Note, Report, dimensions_text
-from opengoc.reports.published import Publication
-from opengoc.reports.render import html, markdown, text, twiki
-from opengoc.reports.render import json as json_format
-from opengoc.reports.weekly import section_names
 from opengoc.reports.wording import causes_text, figure_text, figure_title
+
+if TYPE_CHECKING:
+    from opengoc.reports.published import Publication
+
+# What gathers, mails and keeps reports is imported where it is used: most commands need little of it.
 
 app = typer.Typer(no_args_is_help=True, help="The weekly production report.")
 note_app = typer.Typer(no_args_is_help=True, help="Hand-written notes of a report.")
 app.add_typer(note_app, name="note")
+app.command()(report_weekly.weekly)
 app.command()(report_mail.mail)
 app.command()(report_mail.deliver)
 app.command()(report_mail.deliveries)
 
 
-class Format(StrEnum):
-    """What a report can be written as."""
-
-    HTML = "html"
-    MARKDOWN = "markdown"
-    TWIKI = "twiki"
-    TEXT = "text"
-    JSON = "json"
-
-
-_RENDER = {
-    Format.HTML: html.render,
-    Format.MARKDOWN: markdown.render,
-    Format.TWIKI: twiki.render,
-    Format.TEXT: text.render,
-    Format.JSON: json_format.render,
-}
-
-
 @app.callback()
 def _noun() -> None:
     """The weekly production report of this installation."""
-
-
-@app.command()
-def weekly(
-    ctx: typer.Context,
-    week: Week = None,
-    form: Annotated[Format, typer.Option("--format", help="What to write it as.")] = Format.TEXT,
-    revision: Revision = None,
-    as_of: AsOf = None,
-    output: Annotated[Path | None, typer.Option(help="File to write; `-` for standard output.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Write a week's report: the published revision while the facts bear it out, else the draft."""
-    house, now = house_of(ctx), utc_now()
-    name = named_week(week, now)
-    if revision is not None:
-        if as_of is not None:
-            raise typer.BadParameter("--revision and --as-of exclude each other")
-        report = _published(house, name, revision).report
-    else:
-        report = publication.standing_or_draft(house.report_stores(), name, as_of=as_of or now, now=now)
-    page = _RENDER[Format.JSON if as_json else form](report)
-    if output is None or str(output) == "-":
-        out.file.write(page)
-        return
-    try:
-        output.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise Permanent(f"cannot write {output}: {error}") from error
-    err.print(f"{output}", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()
@@ -99,6 +42,8 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a week as known now; a new revision only where it says something new."""
+    from opengoc.flows import publication
+
     house = house_of(ctx)
     made = publication.publish(house.report_stores(), named_week(week, utc_now()), who=house.who, why=why)
     report = made.report
@@ -120,6 +65,10 @@ def publish(
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """Published reports, the latest revision of each week, and how far their mails came."""
+    from opengoc.flows import mail as mailing
+    from opengoc.flows.mail import DeliveryState
+    from opengoc.reports import published
+
     house = house_of(ctx)
     with house.database.read() as conn:
         weeks = published.latest_of_each_week(conn)
@@ -154,6 +103,8 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def outdated(ctx: typer.Context, as_json: Json = False) -> None:
     """Published figures that the facts no longer bear out; exit code 1 where there is one."""
+    from opengoc.flows import publication
+
     house = house_of(ctx)
     found = publication.outdated(house.report_stores(), now=utc_now())
 
@@ -187,6 +138,10 @@ def add_note(
     as_json: Json = False,
 ) -> None:
     """Write a note into a section of a week's report."""
+    from opengoc.flows.weekly import report_vos
+    from opengoc.reports import notes as noting
+    from opengoc.reports.weekly import section_names
+
     house = house_of(ctx)
     name = named_week(week, utc_now())
     known = section_names(report_vos(house.registry()))
@@ -202,6 +157,8 @@ def add_note(
 @note_app.command("list")
 def list_notes(ctx: typer.Context, week: Week = None, as_of: AsOf = None, as_json: Json = False) -> None:
     """The notes of a week."""
+    from opengoc.reports import notes as noting
+
     house = house_of(ctx)
     name = named_week(week, utc_now())
     with house.database.read() as conn:
@@ -225,18 +182,12 @@ def withdraw_note(
     as_json: Json = False,
 ) -> None:
     """Take a note back; its history stays."""
+    from opengoc.reports import notes as noting
+
     house = house_of(ctx)
     with house.database.begin() as conn:
         noting.withdraw_note(conn, note, who=house.who, why=why)
     emit({"id": note, "withdrawn": True}, as_json=as_json, text=lambda: f"{note} withdrawn")
-
-
-def _published(house: House, week: str, revision: int | None) -> Publication:
-    with house.database.read() as conn:
-        found = published.published(conn, week, revision)
-    if found is None:
-        raise no_revision(week, revision)
-    return found
 
 
 def _publication_json(made: Publication) -> dict[str, Any]:

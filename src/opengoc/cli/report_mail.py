@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,11 +14,10 @@ from opengoc.base.instant import utc_now
 from opengoc.base.interval import week as week_interval
 from opengoc.base.interval import week_name
 from opengoc.cli.output import Json, emit, err, house_of, table
-from opengoc.flows import mail as mailing
-from opengoc.flows import publication
-from opengoc.flows.mail import Delivery, DeliveryState, MailServer
-from opengoc.reports import published
 from opengoc.settings import MailSettings
+
+if TYPE_CHECKING:
+    from opengoc.flows.mail import Delivery
 
 Week = Annotated[
     str | None,
@@ -46,6 +45,10 @@ def mail(
 
     Exit code 4 when a mail will be tried again, 1 when one failed for good.
     """
+    from opengoc.flows import mail as mailing
+    from opengoc.flows import publication
+    from opengoc.reports import published
+
     house = house_of(ctx)
     settings = _settings(house)
     recipients = to or settings.recipients
@@ -61,7 +64,7 @@ def mail(
     with house.database.begin() as conn:
         items = mailing.owe_report(conn, chosen, sender=settings.sender, recipients=recipients)
     if not queue:
-        mailing.deliver(house.database, MailServer.parse(settings.smtp))
+        mailing.deliver(house.database, mailing.MailServer.parse(settings.smtp))
         wanted = {item.key for item in items}
         with house.database.read() as conn:
             items = tuple(item for item in mailing.deliveries(conn) if item.key in wanted)
@@ -71,14 +74,18 @@ def mail(
 
 def deliver(ctx: typer.Context, as_json: Json = False) -> None:
     """Try every mail that is due, once; exit codes as of `mail`."""
+    from opengoc.flows import mail as mailing
+
     house = house_of(ctx)
-    tried = mailing.deliver(house.database, MailServer.parse(_settings(house).smtp))
+    tried = mailing.deliver(house.database, mailing.MailServer.parse(_settings(house).smtp))
     _show(tried, as_json=as_json, empty="No mail is due.")
     _end_by(tried)
 
 
 def deliveries(ctx: typer.Context, week: Week = None, as_json: Json = False) -> None:
     """How far every mail came; exit code 1 when something needs somebody's attention."""
+    from opengoc.flows import mail as mailing
+
     house = house_of(ctx)
     with house.database.read() as conn:
         items = tuple(item for item in mailing.deliveries(conn) if week in (None, item.week))
@@ -90,6 +97,9 @@ def deliveries(ctx: typer.Context, week: Week = None, as_json: Json = False) -> 
 
 def alarms_of(house: House, now: datetime) -> tuple[str, ...]:
     """Mails that somebody must look at, and reports that should have been mailed."""
+    from opengoc.flows import mail as mailing
+    from opengoc.reports import published
+
     with house.database.read() as conn:
         items = mailing.deliveries(conn)
         weeks = published.latest_of_each_week(conn)
@@ -167,6 +177,8 @@ def _state(item: Delivery) -> str:
 
 
 def _end_by(items: tuple[Delivery, ...]) -> None:
+    from opengoc.flows.mail import DeliveryState
+
     states = {item.state for item in items}
     if DeliveryState.FAILED in states:
         raise typer.Exit(1)

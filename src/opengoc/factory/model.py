@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 
 from opengoc.condor.observation import Observation
 
+#: Kind of the effect "this pilot is in the factory's queue"; its key is the pilot's id.
+SUBMISSION = "factory.submission"
+
 
 class PayloadState(StrEnum):
     """What a job in a VO's queue does."""

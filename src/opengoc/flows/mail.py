@@ -111,6 +111,7 @@ def owe_report(
             raise InvalidInput(where, address, "must be a plain address such as production@grid.example.org")
     keys = set()
     subject = f"{report_title(report)}, revision {report.revision}"
+    pages = {"text": text.render(report), "html": html.render(report)}
     for recipient in wanted:
         payload = {
             "week": report.week,
@@ -118,8 +119,7 @@ def owe_report(
             "recipient": recipient,
             "sender": sender,
             "subject": subject,
-            "text": text.render(report),
-            "html": html.render(report),
+            **pages,
         }
         key = f"{report.week}/{report.revision}/{publication.document_hash[:16]}/{recipient}"
         ledger.owe(conn, kind=KIND, key=key, payload=payload)

@@ -13,7 +13,7 @@ from opengoc.base.instant import parse_instant, utc_now
 from opengoc.base.interval import week as week_interval
 from opengoc.flows.weekly import Stores, changes_after, gather
 from opengoc.monitoring import store as probe_store
-from opengoc.registry.store import load_registry
+from opengoc.registry.reading import load_registry
 from opengoc.reports import published as store
 from opengoc.reports.compare import Change, corrections
 from opengoc.reports.document import content_hash

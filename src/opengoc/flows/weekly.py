@@ -20,15 +20,15 @@ from opengoc.accounting.usage import UNKNOWN, Pilot, Question, Usage, usage
 from opengoc.base.interval import Interval, day, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
-from opengoc.factory.act import SUBMISSION
+from opengoc.factory.model import SUBMISSION
 from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
 from opengoc.monitoring.assess import Assessment, assess
 from opengoc.monitoring.model import Status, Target
 from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.standing import service_states
+from opengoc.registry.reading import load_registry
 from opengoc.registry.snapshot import Registry
-from opengoc.registry.store import load_registry
 from opengoc.reports.cycles import HOLDS, CycleRow, QueueRow, factory_week, job_spells, pilot_spells
 from opengoc.reports.inputs import (
     Coverage,

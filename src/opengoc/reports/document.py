@@ -45,7 +45,9 @@ _SIGNIFICANT_DIGITS = 9
 def to_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON values."""
     places = {figure_key(figure): place for place, figure in enumerate(report.figures)}
-    return {
+    # The weekly production report, the first there was, has neither.
+    own = {"title": report.title, "interval": _interval_json(report.interval)} if report.title else {}
+    return own | {
         "form": FORM,
         "week": report.week,
         "revision": report.revision,
@@ -67,11 +69,12 @@ def from_json(value: Mapping[str, Any]) -> Report:
     figures = [_figure(item) for item in value["figures"]]
     return Report(
         week=value["week"],
-        interval=week(value["week"]),
+        interval=_interval(value["interval"]) if "interval" in value else week(value["week"]),
         revision=value["revision"],
         as_of=parse_instant(value["as_of"]),
         sections=tuple(_section(item, figures) for item in value["sections"]),
         corrections=tuple(_correction(item) for item in value["corrections"]),
+        title=value.get("title", ""),
     )
 
 

@@ -185,7 +185,7 @@ class Correction:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The report of one ISO week as it was known at ``as_of``."""
+    """The report of one ISO week, or of another period, as it was known at ``as_of``."""
 
     week: str
     interval: Interval
@@ -194,6 +194,9 @@ class Report:
     as_of: datetime
     sections: tuple[Section, ...]
     corrections: tuple[Correction, ...] = ()
+    #: Heading of a report that is not the weekly production report; ``week`` is then its own name, such as
+    #: ``A/R 2026-10``.
+    title: str = ""
 
     def __post_init__(self) -> None:
         seen: dict[FigureKey, Figure] = {}

@@ -1,4 +1,8 @@
-"""Published reports: each revision is a version of one fact per week, and none is ever changed."""
+"""Published reports: each revision is a version of one fact per week, and none is ever changed.
+
+The weekly production report is one kind of fact; each other series of reports (``availability_kind``) is one of
+its own, whose ``week`` is the name of its period.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,13 @@ from opengoc.reports.document import content_hash, from_json, to_json
 from opengoc.reports.model import Correction, Report
 from opengoc.store import facts
 
-#: Kind of the facts; the key is the week, the version the revision.
+#: Kind of the facts of the weekly report; the key is the week, the version the revision.
 KIND = "report"
+
+
+def availability_kind(profile: str) -> str:
+    """Kind of the facts of the A/R reports under a profile; the key is ``A/R`` and the period."""
+    return f"ar-report/{profile}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,14 @@ class Publication:
 
 
 def publish(
-    conn: Connection, draft: Report, changes: Iterable[Change], *, feed: int, who: str, why: str = ""
+    conn: Connection,
+    draft: Report,
+    changes: Iterable[Change],
+    *,
+    feed: int,
+    who: str,
+    why: str = "",
+    kind: str = KIND,
 ) -> Publication:
     """Publish a draft as the next revision; where it says nothing new, the standing revision is the answer.
 
@@ -50,10 +66,10 @@ def publish(
 
     Raises InvalidInput for a draft older than what stands, Conflict when somebody else published at once.
     """
-    standing = published(conn, draft.week)
+    standing = published(conn, draft.week, kind=kind)
     if standing is None:
-        first = draft.as_revision(len(facts.history(conn, KIND, draft.week)) + 1, draft.corrections)
-        return _write(conn, first, feed, who, why, expect=None)
+        first = draft.as_revision(len(facts.history(conn, kind, draft.week)) + 1, draft.corrections)
+        return _write(conn, kind, first, feed, who, why, expect=None)
     if draft.as_of < standing.report.as_of:
         raise InvalidInput(
             f"report {draft.week}",
@@ -66,28 +82,32 @@ def publish(
     found = corrections(standing.report, draft, changes)
     elsewhere = [item for item in draft.corrections if item.week != draft.week]
     revision = draft.as_revision(standing.report.revision + 1, (*carried, *found, *elsewhere))
-    return _write(conn, revision, feed, who, why, expect=standing.report.revision)
+    return _write(conn, kind, revision, feed, who, why, expect=standing.report.revision)
 
 
-def published(conn: Connection, week: str, revision: int | None = None) -> Publication | None:
+def published(
+    conn: Connection, week: str, revision: int | None = None, *, kind: str = KIND
+) -> Publication | None:
     """A published revision of a week (None: the latest); None where there is none."""
     if revision is None:
-        fact = facts.get(conn, KIND, week)
+        fact = facts.get(conn, kind, week)
         return None if fact is None else _publication(fact)
-    for fact in facts.history(conn, KIND, week):
+    for fact in facts.history(conn, kind, week):
         if fact.version == revision and fact.value is not None:
             return _publication(fact)
     return None
 
 
-def revisions(conn: Connection, week: str) -> tuple[Publication, ...]:
+def revisions(conn: Connection, week: str, *, kind: str = KIND) -> tuple[Publication, ...]:
     """Every published revision of a week, oldest first."""
-    return tuple(_publication(fact) for fact in facts.history(conn, KIND, week) if fact.value is not None)
+    return tuple(_publication(fact) for fact in facts.history(conn, kind, week) if fact.value is not None)
 
 
-def latest_of_each_week(conn: Connection, *, known_at: datetime | None = None) -> tuple[Publication, ...]:
+def latest_of_each_week(
+    conn: Connection, *, known_at: datetime | None = None, kind: str = KIND
+) -> tuple[Publication, ...]:
     """The revision of every week that stood at ``known_at`` (None: now), oldest week first."""
-    return tuple(_publication(fact) for fact in facts.standing(conn, KIND, known_at=known_at))
+    return tuple(_publication(fact) for fact in facts.standing(conn, kind, known_at=known_at))
 
 
 def corrections_since(publications: Iterable[Publication], week: str) -> tuple[Correction, ...]:
@@ -101,16 +121,16 @@ def corrections_since(publications: Iterable[Publication], week: str) -> tuple[C
 
 
 def _write(
-    conn: Connection, report: Report, feed: int, who: str, why: str, *, expect: int | None
+    conn: Connection, kind: str, report: Report, feed: int, who: str, why: str, *, expect: int | None
 ) -> Publication:
     said = content_hash(report)
     value = {"hash": said, "feed": feed, "report": to_json(report)}
     if expect is None:
         fact = facts.assert_fact(
-            conn, kind=KIND, key=report.week, value=value, valid=report.interval, who=who, why=why
+            conn, kind=kind, key=report.week, value=value, valid=report.interval, who=who, why=why
         )
     else:
-        fact = facts.supersede(conn, kind=KIND, key=report.week, value=value, who=who, why=why, expect=expect)
+        fact = facts.supersede(conn, kind=kind, key=report.week, value=value, who=who, why=why, expect=expect)
     return replace(_publication(fact), new=True)
 
 

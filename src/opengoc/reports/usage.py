@@ -238,7 +238,7 @@ def running_figures(
     spells = [spell for spell in every if week.interval.overlaps(spell.interval)]
     seen = sum(spell.interval.seconds for spell in spells)
     if not seen:
-        why = "no cycle of the factory saw the week"
+        why = f"no cycle of the factory kept what {what} ran"
         mean, peak = (Figure.missing(n, what, why, as_of=as_of, dimensions=dimensions) for n in names)
         return mean, peak
     lacking = _unseen(week, spells, seen, as_of)

@@ -147,7 +147,7 @@ def note_text(note: Note) -> str:
 
 def report_title(report: Report) -> str:
     """The heading of the report."""
-    return f"Production report, week {report.week}"
+    return report.title or f"Production report, week {report.week}"
 
 
 def report_standing(report: Report) -> str:

@@ -82,7 +82,7 @@ def test_what_matters_most_comes_first(report: Report) -> None:
         lines=(
             "Services: 1 of 2 are OK at the end of the week; not OK: ITB-SLURM-CE CRITICAL.",
             "Downtimes: 1 cancelled; 1 in force or ahead.",
-            "Factory: 280 pilots submitted, one configuration, 1 findings.",
+            "Factory: 280 pilots submitted, one configuration, 1 finding.",
         ),
     )
 

@@ -28,7 +28,7 @@ _COLUMNS = {
     "wall_hours": "Wall hours",
     "wall_hours_change": "Change",
     "running_jobs_mean": "Running jobs, mean",
-    "running_jobs_peak": "Peak",
+    "running_jobs_peak": "Running jobs, peak",
     "pilot_jobs": "Pilot jobs",
     "cpu_efficiency": "CPU/wall",
     "payload_jobs": "Payload jobs",
@@ -97,11 +97,17 @@ def _lines(inputs: ReportInputs, as_of: datetime) -> Iterator[str]:
     if factory.configurations or factory.entries:
         changes = len(factory.configurations) - 1
         sent = sum(entry.submitted for entry in factory.entries)
-        found = "no record of a guard" if factory.findings is None else f"{len(factory.findings)} findings"
-        changed = f"{changes} changes of configuration" if changes > 0 else "one configuration"
-        yield f"Factory: {sent:,} pilots submitted, {changed}, {found}."
+        found = (
+            "no record of a guard" if factory.findings is None else _count(len(factory.findings), "finding")
+        )
+        changed = _count(changes, "change") + " of configuration" if changes > 0 else "one configuration"
+        yield f"Factory: {_count(sent, 'pilot')} submitted, {changed}, {found}."
     else:
         yield f"Factory: missing: {factory.missing_reason}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _quiet(inputs: ReportInputs, vos: Iterable[str], as_of: datetime) -> Table:
