@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,9 @@ from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.settings import SETTINGS_FILE, FactorySettings, PoolSettings, Settings, load_settings
 
 if TYPE_CHECKING:
+    from opengoc.accounting.ingest import Stores as AccountingStores
     from opengoc.accounting.source import Source
+    from opengoc.accounting.usage import Pilot
     from opengoc.condor.session import Pool
     from opengoc.factory.configuration import Configuration
     from opengoc.factory.entries import Entry
@@ -143,20 +145,50 @@ class House:
         with open_checks(grid) as checks:
             yield registry, checks
 
-    def accounting_sources(self) -> tuple[Source, ...]:
-        """Every configured source of usage records."""
+    def accounting_sources(self, names: Sequence[str] = ()) -> tuple[Source, ...]:
+        """Every configured source of usage records, or those named. Raises InvalidInput."""
         from opengoc.accounting.model import Kind
         from opengoc.accounting.source import Source
 
-        return tuple(
-            Source(
+        configured = {
+            source.name: Source(
                 name=source.name,
                 format=source.kind,
                 path=self.path(source.path),
                 kind=Kind(source.records),
                 site=source.site or None,
+                instance=source.instance or None,
+                time_zone=source.time_zone,
             )
             for source in self.settings.accounting
+        }
+        unknown = [name for name in names if name not in configured]
+        if unknown:
+            raise InvalidInput(
+                "--source", ", ".join(unknown), f"must be of {', '.join(configured) or 'no source'}"
+            )
+        return tuple(configured[name] for name in names or configured)
+
+    def accounting_stores(self) -> AccountingStores:
+        """Where usage records go."""
+        from opengoc.accounting.ingest import Stores
+        from opengoc.accounting.raw import RawStore
+
+        return Stores(database=self.database, lake=self.lake, raw=RawStore(self.home / "raw"))
+
+    def known_pilots(self, as_of: datetime) -> tuple[Pilot, ...]:
+        """What the factory knows of its pilots: batch systems are not told the VO that a pilot is for."""
+        from opengoc.accounting.usage import Pilot
+        from opengoc.factory.act import SUBMISSION
+        from opengoc.store import ledger
+        from opengoc.store.ledger import EffectState
+
+        with self.database.read() as conn:
+            submitted = ledger.effects(conn, SUBMISSION, EffectState.SETTLED)
+        return tuple(
+            Pilot(id=each.key, vo=each.payload["vo"], entry=each.payload["entry"])
+            for each in submitted
+            if each.settled_at is not None and each.settled_at <= as_of
         )
 
     def report_stores(self) -> Stores:

@@ -9,8 +9,17 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from opengoc.base.errors import InvalidInput
 
@@ -63,16 +72,29 @@ class AccountingSource(_Table):
     name: Name
     kind: Literal["condor-history", "slurm-jobcomp"]
     path: Path
-    #: What the records count: pilots at a site, or payloads of VOs.
-    records: Literal["pilot", "payload"]
+    #: What the records count: pilots at a site, payloads of VOs, or jobs given to a site directly.
+    records: Literal["pilot", "payload", "batch"]
     #: Registry site of the records; payload records carry their own.
     site: str = ""
+    #: Name of the batch system instance, where the records do not say it; empty: the source's name.
+    instance: str = ""
+    #: Time zone of local times in the log, an IANA name.
+    time_zone: str = "UTC"
 
     @model_validator(mode="after")
     def _pilots_need_a_site(self) -> AccountingSource:
-        if self.records == "pilot" and not self.site:
-            raise ValueError('needs site = "…" because pilot records do not name their site')
+        if self.records != "payload" and not self.site:
+            raise ValueError(f'needs site = "…" because {self.records} records do not name their site')
         return self
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("must be an IANA name such as Europe/Rome") from error
+        return name
 
 
 class ProbeSettings(_Table):

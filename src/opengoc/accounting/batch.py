@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from opengoc.accounting.follow import Part
-from opengoc.accounting.formats import FORMATS
-from opengoc.accounting.formats.piece import Piece, Tail, shown
-from opengoc.accounting.model import RawReference, UsageRecord
+from opengoc.accounting.formats.piece import Tail, shown
+from opengoc.accounting.model import RawReference
 from opengoc.accounting.position import Position
+from opengoc.accounting.reading import Fault, Reading, read
 from opengoc.accounting.source import Source
-from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import digest
 from opengoc.base.instant import format_instant, parse_instant
 
@@ -61,14 +60,6 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Good:
-    """A record that was read, and where its bytes are."""
-
-    record: UsageRecord
-    raw: RawReference
-
-
 @dataclass(frozen=True, kw_only=True)
 class Faulty:
     """Bytes of which no record could be made."""
@@ -86,41 +77,23 @@ class Faulty:
     raw: RawReference
 
 
-def read_part(data: bytes, part: Part, *, source: Source, tail: Tail) -> list[Piece]:
-    """The pieces of one part of ``data``; positions count from the beginning of the part."""
+def read_part(data: bytes, part: Part, *, source: Source, tail: Tail, known_from: datetime) -> Reading:
+    """What one part of ``data`` holds; positions count from the beginning of ``data``."""
     piece = data if part.length == len(data) else data[part.at : part.at + part.length]
-    return list(FORMATS[source.format](piece, source=source, offset=part.offset, tail=tail))
+    found = read(piece, source=source, offset=part.offset, tail=tail, known_from=known_from)
+    return found.shifted(part.at)
 
 
-def judge(
-    pieces: list[Piece], data: bytes, part: Part, *, source: Source, sha256: str, known_from: datetime
-) -> tuple[list[Good], list[Faulty]]:
-    """Records to store and bytes to quarantine. A record that ends in the future goes to quarantine."""
-    good, faulty = [], []
-    for piece in pieces:
-        raw = RawReference(sha256=sha256, offset=part.at + piece.start, length=piece.end - piece.start)
-        fault = piece.fault
-        if piece.record is not None:
-            try:
-                piece.record.refuse_future(known_from)
-            except InvalidInput as error:
-                fault = str(error)
-            else:
-                good.append(Good(record=piece.record, raw=raw))
-        if fault:
-            faulty.append(_faulty(fault, raw, data, part, source))
-    return good, faulty
-
-
-def _faulty(reason: str, raw: RawReference, data: bytes, part: Part, source: Source) -> Faulty:
-    content = data[raw.offset : raw.offset + raw.length]
+def faulty(fault: Fault, data: bytes, part: Part, *, source: Source, sha256: str) -> Faulty:
+    """A fault of a part of ``data``, as quarantine keeps it."""
+    content = data[fault.start : fault.end]
     return Faulty(
         key=digest(source.name.encode() + b"\n" + content)[:24],
         source=source.name,
         file=part.path,
-        offset=part.offset + raw.offset - part.at,
-        line=part.line + data.count(b"\n", part.at, raw.offset) + 1,
-        reason=reason,
+        offset=part.offset + fault.start - part.at,
+        line=part.line + data.count(b"\n", part.at, fault.start) + 1,
+        reason=fault.reason,
         sample=shown(content.strip(), 200),
-        raw=raw,
+        raw=RawReference(sha256=sha256, offset=fault.start, length=fault.end - fault.start),
     )

@@ -27,11 +27,7 @@ class _Measure:
     value: Callable[[UsageRow], float | None]
 
 
-_JOBS = {
-    Kind.PAYLOAD: _Measure(name="payload_jobs", unit="jobs", value=lambda row: row.jobs),
-    Kind.PILOT: _Measure(name="pilot_jobs", unit="jobs", value=lambda row: row.jobs),
-    Kind.BATCH: _Measure(name="batch_jobs", unit="jobs", value=lambda row: row.jobs),
-}
+_JOBS = {kind: _Measure(name=f"{kind.value}_jobs", unit="jobs", value=lambda row: row.jobs) for kind in Kind}
 _WALL = _Measure(name="wall_hours", unit="hours", value=lambda row: hours(row.wall_seconds))
 _CORE = _Measure(name="core_hours", unit="core hours", value=lambda row: hours(row.core_seconds))
 

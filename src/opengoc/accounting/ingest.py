@@ -24,8 +24,10 @@ from datetime import datetime, timedelta
 from io import BufferedReader
 from typing import Any
 
+import pyarrow.compute as pc
+
 from opengoc.accounting import quarantine, state, table
-from opengoc.accounting.batch import Batch, Faulty, Good, judge, read_part
+from opengoc.accounting.batch import Batch, Faulty, faulty, read_part
 from opengoc.accounting.follow import (
     Chunk,
     Notice,
@@ -39,10 +41,11 @@ from opengoc.accounting.follow import (
     open_log,
     survey,
 )
-from opengoc.accounting.formats.piece import Piece, Tail
+from opengoc.accounting.formats.piece import Tail
 from opengoc.accounting.position import FilePosition, Position
 from opengoc.accounting.raw import RawStore
-from opengoc.accounting.seen import sort_out
+from opengoc.accounting.reading import Reading, joined
+from opengoc.accounting.seen import Known, Sorted
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import Gap, SourceState, State
 from opengoc.base.errors import Temporary
@@ -107,6 +110,42 @@ class Collected:
     state: SourceState
 
 
+def stow(
+    lake: Lake,
+    known: Known,
+    reading: Reading,
+    *,
+    source: str,
+    batch_id: str,
+    known_from: datetime,
+    sha256: str,
+) -> Sorted:
+    """Put what is new of a reading into the lake, in one commit under the batch's id. May be done again."""
+    compared = known.sort_out(reading.records)
+    if len(compared.rows):
+        rows = table.rows_to_store(
+            compared.rows,
+            compared.stamps,
+            source=source,
+            batch_id=batch_id,
+            known_from=known_from,
+            sha256=sha256,
+        )
+        lake.append(table.TABLE, rows, batch_id=batch_id, partition_by=[table.PARTITION])
+        known.add(compared, lake.version(table.TABLE))
+    return compared
+
+
+def counted(compared: Sorted, faults: int) -> Counts:
+    """The counts of a batch."""
+    return Counts(
+        stored=compared.stored,
+        duplicate=compared.duplicate,
+        restated=compared.restated,
+        quarantined=faults,
+    )
+
+
 #: Told after each batch: bytes stored so far, bytes known to wait, records read so far.
 Progress = Callable[[int, int, int], None]
 
@@ -140,6 +179,8 @@ def collect(
                 break
     except Unreadable as error:
         reason = str(error)
+    finally:
+        run.close()
     current = _next_state(run, started, reason, notices)
     with stores.database.begin() as conn:
         state.save(conn, current, now=clock(), who=who)
@@ -160,6 +201,7 @@ class _Run:
     bytes_waiting: int = 0
     backlog_bytes: int = 0
     first_end: datetime | None = None
+    known: Known | None = None
 
     @property
     def cursor_name(self) -> str:
@@ -181,8 +223,13 @@ class _Run:
             return
         batch = Batch.from_json(cursor["pending"])
         data = self.stores.raw.get(batch.sha256)
-        pieces = [read_part(data, part, source=self.source, tail=batch.tail) for part in batch.parts]
-        self._apply(batch, data, pieces, cursor)
+        readings = [
+            read_part(data, part, source=self.source, tail=batch.tail, known_from=batch.known_from)
+            for part in batch.parts
+        ]
+        # Rows of the batch are there when the killed run came so far: they are not known before it.
+        with Known(self.stores.lake, without=batch.id) as known:
+            self._apply(batch, data, readings, cursor, known)
 
     def settle(self, position: Position) -> None:
         """Keep a position that changed without new records: files moved, or went away."""
@@ -193,7 +240,7 @@ class _Run:
             value = {"position": position.to_json(), "pending": None}
             ledger.move_cursor(conn, self.cursor_name, value, expect=before)
 
-    def store(self, chunk: Chunk, pieces: list[list[Piece]]) -> None:
+    def store(self, chunk: Chunk, readings: list[Reading], known_from: datetime) -> None:
         """Steps 1 and 2, then ``_apply``."""
         before = self.cursor()
         batch = Batch(
@@ -201,46 +248,57 @@ class _Run:
             sha256=self.stores.raw.put(chunk.data),
             parts=chunk.parts,
             tail=chunk.tail,
-            known_from=self.clock(),
+            known_from=known_from,
             next=chunk.next,
         )
         position = before["position"] if before else Position().to_json()
         intent = {"position": position, "pending": batch.to_json()}
         with self.stores.database.begin() as conn:
             ledger.move_cursor(conn, self.cursor_name, intent, expect=before)
-        self._apply(batch, chunk.data, pieces, intent)
+        self._apply(batch, chunk.data, readings, intent, self._known_now())
 
-    def _apply(self, batch: Batch, data: bytes, pieces: list[list[Piece]], intent: dict[str, Any]) -> None:
+    def _known_now(self) -> Known:
+        """What is known; asked again when somebody else wrote to the table."""
+        if self.known is None or self.known.version != self.stores.lake.version(table.TABLE):
+            self.close()
+            self.known = Known(self.stores.lake)
+        return self.known
+
+    def close(self) -> None:
+        """Let go of what is known."""
+        if self.known is not None:
+            self.known.close()
+            self.known = None
+
+    def _apply(
+        self, batch: Batch, data: bytes, readings: list[Reading], intent: dict[str, Any], known: Known
+    ) -> None:
         """Steps 3 and 4; may be done again."""
-        good: list[Good] = []
-        faulty: list[Faulty] = []
-        for part, found in zip(batch.parts, pieces, strict=True):
-            fine, bad = judge(
-                found, data, part, source=self.source, sha256=batch.sha256, known_from=batch.known_from
-            )
-            good += fine
-            faulty += bad
-        compared = sort_out(self.stores.lake, good, batch_id=batch.id)
-        if compared.rows:
-            rows = table.rows_to_arrow(
-                compared.rows, source=self.source.name, batch_id=batch.id, known_from=batch.known_from
-            )
-            self.stores.lake.append(table.TABLE, rows, batch_id=batch.id)
+        faults: list[Faulty] = [
+            faulty(fault, data, part, source=self.source, sha256=batch.sha256)
+            for part, reading in zip(batch.parts, readings, strict=True)
+            for fault in reading.faults
+        ]
+        whole = joined(readings)
+        compared = stow(
+            self.stores.lake,
+            known,
+            whole,
+            source=self.source.name,
+            batch_id=batch.id,
+            known_from=batch.known_from,
+            sha256=batch.sha256,
+        )
         done = {"position": batch.next.to_json(), "pending": None}
         with self.stores.database.begin() as conn:
-            quarantine.put(conn, faulty, now=batch.known_from, who=self.who)
+            quarantine.put(conn, faults, now=batch.known_from, who=self.who)
             ledger.move_cursor(conn, self.cursor_name, done, expect=intent)
-        self.counts += Counts(
-            stored=compared.stored,
-            duplicate=compared.duplicate,
-            restated=compared.restated,
-            quarantined=len(faulty),
-        )
-        if compared.rows:
+        self.counts += counted(compared, len(faults))
+        if len(compared.rows):
             self._keep_files_few()
         self.bytes_done += len(data)
-        ends = [each.record.ended_at for each in good]
-        self.first_end = min([*ends, *([self.first_end] if self.first_end else [])], default=None)
+        first = pc.min(whole.records["ended_at"]).as_py()
+        self.first_end = min([each for each in (first, self.first_end) if each], default=None)
         self.progress(self.bytes_done, self.bytes_waiting, self.counts.read)
 
     def _keep_files_few(self) -> None:
@@ -250,6 +308,9 @@ class _Run:
             return
         try:
             self.stores.lake.compact(table.TABLE)
+            if self.known is not None:
+                # Compaction moves rows and changes none.
+                self.known.version = self.stores.lake.version(table.TABLE)
         except Temporary as error:
             # What was collected is stored; only reading it stays slow.
             _LOG.warning("action=accounting.compact source=%s error=%s", self.source.name, error)
@@ -261,8 +322,12 @@ def _read(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
         return _read_log(run, batch_bytes)
     for chunk in folder_chunks(run.source.path, run.position(), batch_bytes):
         run.bytes_waiting = run.bytes_done + len(chunk.data)
-        pieces = [read_part(chunk.data, part, source=run.source, tail=chunk.tail) for part in chunk.parts]
-        run.store(chunk, pieces)
+        now = run.clock()
+        readings = [
+            read_part(chunk.data, part, source=run.source, tail=chunk.tail, known_from=now)
+            for part in chunk.parts
+        ]
+        run.store(chunk, readings, now)
     return [], True
 
 
@@ -283,8 +348,8 @@ def _read_log(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
         notices = found.notices + lost(known, matched)
         run.bytes_waiting = run.bytes_done + sum(log.unread for log in logs)
         for log in logs:
-            while (read := log.read(run.source, batch_bytes, run.clock())) is not None:
-                data, pieces, tail = read
+            while (read := log.read(run.source, batch_bytes, now := run.clock())) is not None:
+                data, reading, tail = read
                 part = Part(
                     path=log.position.path,
                     offset=log.position.offset,
@@ -293,7 +358,8 @@ def _read_log(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
                     length=len(data),
                 )
                 log.position = advance(log.file, log.position, data)
-                run.store(Chunk(data=data, parts=(part,), tail=tail, next=_positions(logs)), [pieces])
+                chunk = Chunk(data=data, parts=(part,), tail=tail, next=_positions(logs))
+                run.store(chunk, [reading], now)
         run.settle(_positions(logs))
         run.backlog_bytes = sum(log.unread for log in logs)
         current = next((log for log in logs if not log.rotated), None)
@@ -313,7 +379,7 @@ class _Log:
         """Bytes after the position."""
         return max(0, os.fstat(self.file.fileno()).st_size - self.position.offset)
 
-    def read(self, source: Source, limit: int, now: datetime) -> tuple[bytes, list[Piece], Tail] | None:
+    def read(self, source: Source, limit: int, now: datetime) -> tuple[bytes, Reading, Tail] | None:
         """The next whole records of at most ``limit`` bytes together; None when there is none yet.
 
         One record longer than that is read whole, up to ``_LONGEST_RECORD``: what goes on longer is a fault.
@@ -328,9 +394,9 @@ class _Log:
             quiet = self.rotated and now.timestamp() - os.fstat(self.file.fileno()).st_mtime > _QUIET_SECONDS
             tail = Tail.ENDED if (at_end and quiet) or limit > _LONGEST_RECORD else Tail.OPEN
             part = Part(path="", offset=self.position.offset, line=0, at=0, length=len(data))
-            pieces = read_part(data, part, source=source, tail=tail)
-            if pieces:
-                return data[: pieces[-1].end], pieces, tail
+            reading = read_part(data, part, source=source, tail=tail, known_from=now)
+            if reading.end:
+                return data[: reading.end], reading, tail
             if at_end:
                 return None
             limit *= 2

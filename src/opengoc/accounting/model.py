@@ -6,11 +6,9 @@ measured is None, never 0 and never 1970.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from operator import attrgetter
 
 from opengoc.base.errors import InvalidInput
 
@@ -21,6 +19,7 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 #: A job of a million years is a broken number, not a job.
 _MAX_SECONDS = 3.2e13
+_MAX_BENCHMARK = 1e9
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
@@ -34,6 +33,16 @@ class Kind(StrEnum):
     PAYLOAD = "payload"
     #: A job given to a site directly.
     BATCH = "batch"
+    #: Jobs that a source summed up before it sent them: they overlap the records of the same jobs.
+    SUMMARY = "summary"
+    #: How many jobs a source says it sent of a month: to be compared, no usage.
+    SYNC = "sync"
+    #: Whose a batch job is, as the computing element that took it knows: no usage, joined to that of the job.
+    GRANT = "grant"
+    #: A file, or files, moved.
+    TRANSFER = "transfer"
+    #: Space taken at one moment, or over a time.
+    STORAGE = "storage"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +104,25 @@ class UsageRecord:
     entry: str | None
     #: The source's own order among versions of a record; the highest stands.
     sequence: int
+    #: How many jobs the record stands for: more than one in a summary.
+    jobs: int = 1
+    #: The whole attribute that the VO's membership service signed, ``/cms/Role=production``.
+    fqan: str | None = None
+    node_count: int | None = None
+    #: Host that the job was submitted from, or through.
+    submit_host: str | None = None
+    #: What one processor-second of the machine is worth: ``HS06``, ``HEPscore23``, and how much of it.
+    benchmark: str | None = None
+    benchmark_value: float | None = None
+    #: Bytes moved, or bytes of space taken.
+    bytes: int | None = None
+    files: int | None = None
+    protocol: str | None = None
+    #: Of a transfer: where it came from and where it went.
+    source_host: str | None = None
+    destination_host: str | None = None
+    #: Whether a time of the record was worked out, for the source does not tell it.
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         if not self.instance or not self.global_job_id:
@@ -136,8 +164,15 @@ class UsageRecord:
             raise self._broken("attempt", self.attempt, "must be a number of 64 bits, not negative")
         if not 0 <= self.sequence <= _INT64_MAX:
             raise self._broken("sequence", self.sequence, "must be a number of 64 bits, not negative")
-        if self.memory_mib is not None and not 0 <= self.memory_mib <= _INT64_MAX:
-            raise self._broken("memory_mib", self.memory_mib, "must be a number of 64 bits, not negative")
+        if not 0 < self.jobs <= _INT64_MAX:
+            raise self._broken("jobs", self.jobs, "must be at least 1")
+        for name in ("memory_mib", "node_count", "bytes", "files"):
+            number = getattr(self, name)
+            if number is not None and not 0 <= number <= _INT64_MAX:
+                raise self._broken(name, number, "must be a number of 64 bits, not negative")
+        value = self.benchmark_value
+        if value is not None and not 0 <= value <= _MAX_BENCHMARK:
+            raise self._broken("benchmark_value", value, "must be a number, not negative")
         if self.exit_code is not None and abs(self.exit_code) > _INT32_MAX:
             raise self._broken("exit_code", self.exit_code, "must be a number of 32 bits")
         if self.exit_signal is not None and abs(self.exit_signal) > _INT32_MAX:
@@ -174,12 +209,3 @@ class UsageRecord:
     def identity(self) -> tuple[str, str, int]:
         """What makes two records tell of the same thing."""
         return self.instance, self.global_job_id, self.attempt
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of all that the record says; equal for a replay, different for a restatement."""
-        said = "\x1f".join(map(str, _all_fields(self)))
-        return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-_all_fields = attrgetter(*(field.name for field in fields(UsageRecord)))

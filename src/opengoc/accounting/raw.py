@@ -1,7 +1,7 @@
 """The bytes as they came, kept under their own digest: everything else can be built again from them.
 
-Files are written aside, brought to disk, and then given their name: a name stands for whole content, whenever
-the process is killed. Nothing is ever changed or removed.
+Files are packed with zstd, written aside, brought to disk, and then given their name: a name stands for whole
+content, whenever the process is killed. Nothing is ever changed or removed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow
+
 from opengoc.base.errors import Permanent, Temporary
 from opengoc.base.ids import digest
+
+_CODEC = "zstd"
+#: What a packed file begins with.
+_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class RawStore:
@@ -34,7 +40,7 @@ class RawStore:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with aside.open("wb") as file:
-                file.write(content)
+                file.write(pyarrow.compress(content, codec=_CODEC, asbytes=True))
                 file.flush()
                 os.fsync(file.fileno())
             aside.rename(path)
@@ -48,7 +54,7 @@ class RawStore:
     def get(self, sha256: str, offset: int = 0, length: int | None = None) -> bytes:
         """The content, or a piece of it. Raises Permanent when it is gone or not what was put."""
         try:
-            content = self._path(sha256).read_bytes()
+            content = _unpacked(self._path(sha256).read_bytes())
         except FileNotFoundError as error:
             raise Permanent(
                 f"raw batch {sha256} is gone from {self._root}: restore it from a backup"
@@ -73,6 +79,19 @@ class RawStore:
         return Temporary(
             f"raw batches in {self._root} cannot be read or written now: {error}", retry_after=60.0
         )
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The bytes as they were put; those that an earlier release kept are not packed."""
+    if not content.startswith(_MAGIC):
+        return content
+    try:
+        with pyarrow.CompressedInputStream(pyarrow.BufferReader(content), _CODEC) as stream:
+            plain: bytes = stream.read()
+    except OSError:
+        # Damage is told by the digest.
+        return content
+    return plain
 
 
 def _sync_folder(folder: Path) -> None:

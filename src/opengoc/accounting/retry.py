@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from opengoc.accounting import quarantine, table
-from opengoc.accounting.batch import Faulty, Good, judge, read_part
+from opengoc.accounting.batch import Faulty, read_part
 from opengoc.accounting.follow import Part
 from opengoc.accounting.formats.piece import Tail
-from opengoc.accounting.ingest import Stores
-from opengoc.accounting.seen import sort_out
+from opengoc.accounting.ingest import Stores, stow
+from opengoc.accounting.reading import Reading
+from opengoc.accounting.seen import Known
 from opengoc.accounting.source import Source
 from opengoc.base.ids import new_id
 
@@ -36,30 +37,33 @@ def retry(
     """
     table.declare(stores.lake)
     resolved = stored = 0
-    for entry in entries:
-        source = sources.get(entry.source)
-        good = _read_again(entry, source, stores, now) if source else []
-        if not good or source is None:
-            continue
-        batch_id = new_id("retry")
-        compared = sort_out(stores.lake, good, batch_id=batch_id)
-        if compared.rows:
-            rows = table.rows_to_arrow(compared.rows, source=source.name, batch_id=batch_id, known_from=now)
-            stores.lake.append(table.TABLE, rows, batch_id=batch_id)
-        with stores.database.begin() as conn:
-            quarantine.resolve(conn, entry.key, why="read by a retry", who=who)
-        resolved += 1
-        stored += len(compared.rows)
+    with Known(stores.lake) as known:
+        for entry in entries:
+            source = sources.get(entry.source)
+            reading = _read_again(entry, source, stores, now) if source else None
+            if reading is None or source is None:
+                continue
+            compared = stow(
+                stores.lake,
+                known,
+                reading,
+                source=source.name,
+                batch_id=new_id("retry"),
+                known_from=now,
+                sha256=entry.raw.sha256,
+            )
+            with stores.database.begin() as conn:
+                quarantine.resolve(conn, entry.key, why="read by a retry", who=who)
+            resolved += 1
+            stored += len(compared.rows)
     return Retried(resolved=resolved, stored=stored, remaining=len(entries) - resolved)
 
 
-def _read_again(entry: Faulty, source: Source, stores: Stores, now: datetime) -> list[Good]:
-    """The records of an entry's bytes; none unless all of the bytes are records or blanks."""
+def _read_again(entry: Faulty, source: Source, stores: Stores, now: datetime) -> Reading | None:
+    """The records of an entry's bytes; None unless all of the bytes are records or blanks."""
     content = stores.raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
     part = Part(path=entry.file, offset=entry.offset, line=entry.line - 1, at=0, length=len(content))
-    pieces = read_part(content, part, source=source, tail=Tail.ENDED)
-    good, faulty = judge(pieces, content, part, source=source, sha256=entry.raw.sha256, known_from=now)
-    if faulty:
-        return []
-    begin = entry.raw.offset
-    return [Good(record=each.record, raw=replace(each.raw, offset=each.raw.offset + begin)) for each in good]
+    reading = read_part(content, part, source=source, tail=Tail.ENDED, known_from=now)
+    if reading.faults or not len(reading.records):
+        return None
+    return reading.shifted(entry.raw.offset)

@@ -1,93 +1,171 @@
 """Which records are new, which were read before, and which say something else than before.
 
-The lake itself is asked: what is not in it is new. Nothing else needs to be kept in step with it.
+Two digests of 63 bits stand for a record: its identity, and its content, which is all that it says. The lake
+keeps both with every row, and a run asks for them once. Should two identities ever share a digest, the later
+record is counted as a restatement, and still summed as the record of its own that it is: readers go by the
+identity itself. A record is taken for known only when both digests are equal.
+
+Fields that are not known do not enter the content: a field that a later release adds changes no digest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 import duckdb
 import pyarrow
+import pyarrow.compute as pc
 
-from opengoc.accounting.batch import Good
-from opengoc.accounting.table import TABLE, Row
+from opengoc.accounting.table import RECORD, TABLE
 from opengoc.base.errors import Temporary
 from opengoc.store.lake import Lake
 
-# Files of the lake hold few instances each, so the first condition passes over most of them. Rows of the
-# batch itself are there when a run was killed between storing it and saying so.
-_VERSIONS = f"""
-    SELECT stored.instance, stored.global_job_id, stored.attempt, stored.fingerprint, stored.version
-    FROM {TABLE} AS stored
-    SEMI JOIN batch USING (instance, global_job_id, attempt)
-    WHERE list_contains($instances, stored.instance) AND stored.batch_id <> $batch_id
+#: Stands between the fields under a digest; texts of records hold none, see ``without_separator``.
+_SEPARATOR = "\x1f"
+
+
+def _digest(*texts: str) -> str:
+    return f"(md5_number_lower(concat_ws(chr(31), {', '.join(texts)})) >> 1)::BIGINT"
+
+
+def _said(field: pyarrow.Field) -> str:
+    """A field of a record as text: null where it is not known."""
+    name = f'"{field.name}"'
+    if pyarrow.types.is_timestamp(field.type):
+        return f"'{field.name}=' || epoch_us({name})"
+    if pyarrow.types.is_floating(field.type):
+        # Thousandths, for the text of a number with a fraction is not the same everywhere.
+        return f"'{field.name}=' || ({name} * 1000)::BIGINT"
+    if pyarrow.types.is_boolean(field.type):
+        return f"CASE WHEN {name} THEN '{field.name}' END"
+    if field.name == "jobs":
+        return f"CASE WHEN {name} <> 1 THEN 'jobs=' || {name} END"
+    return f"'{field.name}=' || {name}"
+
+
+IDENTITY = _digest("instance", "global_job_id", "attempt::VARCHAR")
+CONTENT = _digest(*(_said(field) for field in RECORD))
+
+# Tables of an earlier release hold no digests: they are worked out.
+_LOAD = f"""
+    CREATE TABLE known AS
+    SELECT coalesce(identity, {IDENTITY}) AS identity, coalesce(content, {CONTENT}) AS content, version
+    FROM {TABLE} WHERE batch_id <> $without
+"""
+_STAMP = f"""
+    CREATE OR REPLACE TEMP TABLE stamp AS
+    SELECT nth, {IDENTITY} AS identity, {CONTENT} AS content FROM incoming
+"""
+_ALL_NEW = """
+    SELECT count(*) = count(DISTINCT identity)
+        AND NOT EXISTS (SELECT 1 FROM known SEMI JOIN stamp USING (identity))
+    FROM stamp
+"""
+_EVERY = "SELECT nth, identity, content, 1 AS version FROM stamp ORDER BY nth"
+_ONLY_NEW = """
+    WITH first AS (
+        SELECT * FROM stamp ANTI JOIN known USING (identity, content)
+        QUALIFY row_number() OVER (PARTITION BY identity, content ORDER BY nth) = 1
+    ),
+    highest AS (
+        SELECT identity, max(version) AS version FROM known SEMI JOIN first USING (identity) GROUP BY identity
+    )
+    SELECT nth, identity, content, (coalesce(highest.version, 0)
+        + row_number() OVER (PARTITION BY identity ORDER BY nth))::INTEGER AS version
+    FROM first LEFT JOIN highest USING (identity) ORDER BY nth
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
-    """A batch, compared with the lake."""
+    """A batch, compared with what is known."""
 
-    #: Rows to append: new records, and restatements as their next version.
-    rows: tuple[Row, ...]
+    #: New records, and restatements: as they were read.
+    rows: pyarrow.Table
+    #: Identity, content and version of each of them.
+    stamps: pyarrow.Table
     stored: int
     restated: int
     duplicate: int
 
 
-def sort_out(lake: Lake, good: Sequence[Good], *, batch_id: str) -> Sorted:
-    """Compare records with the lake, without the rows of ``batch_id`` itself.
+class Known:
+    """What the lake holds, as digests; to be told what is added. Close it after use."""
 
-    A record whose very content was stored under its identity at any time is a duplicate; one with other
-    content is a restatement. Raises Temporary when the lake cannot be read.
-    """
-    versions = _stored_versions(lake, good, batch_id)
-    rows: list[Row] = []
-    restated = duplicate = 0
-    for each in good:
-        identity, fingerprint = each.record.identity, each.record.fingerprint
-        standing = versions.get(identity)
-        if standing is None:
-            version = 1
-            versions[identity] = {fingerprint: version}
-        elif fingerprint in standing:
-            duplicate += 1
+    def __init__(self, lake: Lake, *, without: str = "") -> None:
+        """Ask the lake, leaving out the rows of the batch ``without``. Raises Temporary."""
+        self._lake = lake
+        self.version = lake.version(TABLE)
+        self._connection = lake.connection(TABLE, as_of_version=self.version)
+        self._ask(_LOAD, {"without": without})
+
+    def __enter__(self) -> Known:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
+
+    def sort_out(self, read: pyarrow.Table) -> Sorted:
+        """Compare records with all that is known, and with one another.
+
+        A record whose very content was stored under its identity at any time is a duplicate; one with other
+        content is a restatement.
+        """
+        numbered = read.append_column("nth", pyarrow.array(range(len(read)), pyarrow.int64()))
+        self._connection.register("incoming", numbered)
+        self._ask(_STAMP)
+        self._connection.unregister("incoming")
+        (all_new,) = self._ask(_ALL_NEW).fetchall()[0]
+        stamps = self._rows(_EVERY if all_new else _ONLY_NEW)
+        rows = read if len(stamps) == len(read) else read.take(stamps["nth"])
+        restated = pc.sum(pc.greater(stamps["version"], 1)).as_py() or 0
+        return Sorted(
+            rows=rows,
+            stamps=stamps,
+            stored=len(rows) - restated,
+            restated=restated,
+            duplicate=len(read) - len(rows),
+        )
+
+    def add(self, compared: Sorted, version: int | None) -> None:
+        """Know what was stored; ``version`` of the table is the one that holds it."""
+        self._connection.register("added", compared.stamps)
+        self._ask("INSERT INTO known SELECT identity, content, version FROM added")
+        self._connection.unregister("added")
+        self.version = version
+
+    def _ask(self, sql: str, params: object = None) -> duckdb.DuckDBPyConnection:
+        with _translated():
+            return self._connection.execute(sql, params)
+
+    def _rows(self, sql: str) -> pyarrow.Table:
+        with _translated():
+            return self._connection.sql(sql).to_arrow_table()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
+
+
+def without_separator(read: pyarrow.Table) -> pyarrow.Table:
+    r"""The same records with ``\x1f`` spelt out in their texts."""
+    for index, field in enumerate(read.schema):
+        if not pyarrow.types.is_string(field.type):
             continue
-        else:
-            version = max(standing.values()) + 1
-            standing[fingerprint] = version
-            restated += 1
-        rows.append(Row(record=each.record, raw=each.raw, fingerprint=fingerprint, version=version))
-    return Sorted(rows=tuple(rows), stored=len(rows) - restated, restated=restated, duplicate=duplicate)
-
-
-def _stored_versions(
-    lake: Lake, good: Sequence[Good], batch_id: str
-) -> dict[tuple[str, str, int], dict[str, int]]:
-    """Fingerprint → version of all that is stored under the identities of these records."""
-    if not good or not lake.has(TABLE):
-        return {}
-    identities = [each.record.identity for each in good]
-    batch = pyarrow.table(
-        {
-            "instance": [instance for instance, _, _ in identities],
-            "global_job_id": [job for _, job, _ in identities],
-            "attempt": pyarrow.array([attempt for _, _, attempt in identities], pyarrow.int64()),
-        }
-    )
-    found: dict[tuple[str, str, int], dict[str, int]] = {}
-    with lake.connection(TABLE) as connection:
-        # A bar on standard output would stand among the results.
-        connection.execute("SET enable_progress_bar = false")
-        connection.register("batch", batch)
-        try:
-            answer = connection.execute(
-                _VERSIONS, {"batch_id": batch_id, "instances": sorted({i for i, _, _ in identities})}
-            )
-            for instance, job, attempt, fingerprint, version in answer.fetchall():
-                found.setdefault((instance, job, attempt), {})[fingerprint] = version
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
-    return found
+        column = read.column(index)
+        if pc.any(pc.match_substring(column, _SEPARATOR)).as_py():
+            read = read.set_column(index, field, pc.replace_substring(column, _SEPARATOR, "\\x1f"))
+    return read

@@ -25,6 +25,13 @@ class Source:
     instance: str | None = None
     #: Time zone of local times in the format, e.g. ``Europe/Rome``.
     time_zone: str = "UTC"
+    #: The head of the file, for formats that say there how its later lines are read.
+    preamble: bytes = b""
+
+    @property
+    def names_pilots(self) -> bool:
+        """Whether a batch job's name is that of a pilot: the factory names it so."""
+        return self.kind is Kind.PILOT
 
     def __post_init__(self) -> None:
         try:

@@ -63,6 +63,8 @@ class SourceState:
     backlog_bytes: int = 0
     gaps: tuple[Gap, ...] = ()
     notices: tuple[str, ...] = ()
+    #: Whether its records came from files that somebody imported: it is not collected.
+    imported: bool = False
 
     def lacking(self, window: Interval) -> str:
         """What this source lacks of a window; empty when it was read through it."""
@@ -131,6 +133,12 @@ def load_all(
     return [load(conn, source, known_at=known_at) for source in sources]
 
 
+def load_imported(conn: Connection, *, known_at: datetime | None = None) -> list[SourceState]:
+    """The states of the sources that files were imported as, by name."""
+    found = [_from_json(fact.key, fact.value or {}) for fact in facts.standing(conn, KIND, known_at=known_at)]
+    return [each for each in found if each.imported]
+
+
 def _to_json(state: SourceState) -> dict[str, Any]:
     def instant(moment: datetime | None) -> str | None:
         return format_instant(moment) if moment else None
@@ -149,6 +157,7 @@ def _to_json(state: SourceState) -> dict[str, Any]:
             for gap in state.gaps[-_GAPS:]
         ],
         "notices": list(state.notices),
+        "imported": state.imported,
     }
 
 
@@ -171,4 +180,5 @@ def _from_json(source: str, value: dict[str, Any]) -> SourceState:
             for g in value["gaps"]
         ),
         notices=tuple(value["notices"]),
+        imported=value.get("imported", False),
     )

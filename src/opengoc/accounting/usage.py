@@ -25,47 +25,90 @@ from opengoc.store.lake import Lake
 UNKNOWN = "unknown"
 #: What usage can be asked by, as SQL over a record.
 DIMENSIONS = {
-    "vo": "coalesce(record.vo, pilot.vo)",
-    "site": "record.site",
-    "resource": "record.resource",
-    "user": "record.user_name",
-    "project": "record.project",
-    "queue": "record.queue",
-    "kind": "record.kind",
-    "entry": "coalesce(record.entry, pilot.entry)",
-    "status": "record.status",
-    "source": "record.source",
-    "week": "strftime(record.ended_at, '%G-W%V')",
-    "day": "strftime(record.ended_at, '%Y-%m-%d')",
+    "vo": "vo",
+    "site": "site",
+    "country": "country",
+    "resource": "resource",
+    "user": "user_name",
+    "project": "project",
+    "queue": "queue",
+    "kind": "kind",
+    "entry": "entry",
+    "status": "status",
+    "source": "source",
+    "week": "strftime(ended_at, '%G-W%V')",
+    "month": "strftime(ended_at, '%Y-%m')",
+    "day": "strftime(ended_at, '%Y-%m-%d')",
 }
 
 # Only few records are ever restated: all others stand as they are, and only those few are put in order.
 _STANDING = f"""
-    WITH known AS (SELECT * FROM {table.TABLE} WHERE known_from <= $as_of),
-    restated AS (SELECT DISTINCT instance, global_job_id, attempt FROM known WHERE version > 1),
-    standing AS (
-        SELECT * FROM known ANTI JOIN restated USING (instance, global_job_id, attempt)
-        UNION ALL BY NAME
-        SELECT * FROM known SEMI JOIN restated USING (instance, global_job_id, attempt)
+    WITH restated AS (
+        SELECT DISTINCT instance, global_job_id, attempt FROM {table.TABLE}
+        WHERE version > 1 AND known_from <= $as_of
+    ),
+    single AS (
+        SELECT * FROM {table.TABLE} ANTI JOIN restated USING (instance, global_job_id, attempt)
+        WHERE known_from <= $as_of AND ended_at >= $start AND ended_at < $end
+    ),
+    latest AS (
+        SELECT * FROM {table.TABLE} SEMI JOIN restated USING (instance, global_job_id, attempt)
+        WHERE known_from <= $as_of
         QUALIFY row_number() OVER (
             PARTITION BY instance, global_job_id, attempt ORDER BY sequence DESC, version DESC
         ) = 1
     ),
+    -- Whose a batch job is, as its computing element logged it: the last grant of its id before it started.
+    granted AS (
+        SELECT id, fqan, vo, user_name, since,
+            lead(since, 1, 'infinity') OVER (PARTITION BY id ORDER BY since) AS until
+        FROM (
+            SELECT global_job_id AS id, fqan, vo, user_name, ended_at AS since FROM {table.TABLE}
+            WHERE kind = 'grant' AND known_from <= $as_of AND ended_at >= $start - INTERVAL 60 DAYS
+                AND ended_at < $end
+            QUALIFY row_number() OVER (PARTITION BY global_job_id, ended_at ORDER BY version DESC) = 1
+        )
+    ),
+    -- What the factory and the registry know is added. The house's own test jobs go the way of pilots, and
+    -- the name of none: where pilots are known, a job that is none of them is a job of its own.
     records AS (
-        SELECT *, cpu_user_seconds IS NOT NULL OR cpu_system_seconds IS NOT NULL AS measured,
+        SELECT record.* EXCLUDE (vo, user_name, entry, kind, jobs),
+            coalesce(record.vo, pilot.vo, granted.vo) AS vo,
+            coalesce(granted.user_name, record.user_name) AS user_name,
+            coalesce(record.entry, pilot.entry) AS entry,
+            country.country AS country,
+            CASE WHEN record.kind = 'pilot' AND record.pilot_id IS NOT NULL AND pilot.id IS NULL
+                AND (SELECT count(*) > 0 FROM pilots) THEN 'batch' ELSE record.kind END AS kind,
+            coalesce(record.jobs, 1) AS jobs,
+            cpu_user_seconds IS NOT NULL OR cpu_system_seconds IS NOT NULL AS measured,
             coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) AS cpu_seconds,
             wall_seconds * processors AS core_seconds
-        FROM standing WHERE ended_at >= $start AND ended_at < $end
+        FROM (SELECT * FROM single UNION ALL BY NAME SELECT * FROM latest) AS record
+        LEFT JOIN pilots AS pilot ON pilot.id = record.pilot_id
+        LEFT JOIN countries AS country ON country.site = record.site
+        -- Batch systems number their jobs 4711; HTCondor's global id holds that as host#4711.0#time.
+        LEFT JOIN granted ON record.kind = 'batch' AND record.vo IS NULL
+            AND granted.id = regexp_replace(
+                record.global_job_id, '^(?:[^#]*#)?([0-9]+)[.][0-9]+#.*$', '\\1'
+            )
+            AND coalesce(record.started_at, record.ended_at) >= granted.since
+            AND coalesce(record.started_at, record.ended_at) < granted.until
+        WHERE ended_at >= $start AND ended_at < $end
     )
 """
 _SUMS = """
-    count(*) AS jobs,
+    sum(jobs)::BIGINT AS jobs,
     sum(wall_seconds) AS wall_seconds,
     sum(core_seconds) AS core_seconds,
-    sum(record.cpu_seconds) FILTER (measured) AS cpu_seconds,
+    sum(cpu_seconds) FILTER (measured) AS cpu_seconds,
     sum(core_seconds) FILTER (measured) AS cpu_core_seconds,
-    count(*) FILTER (NOT measured) AS jobs_without_cpu,
-    count(*) FILTER (suspect) AS suspects
+    coalesce(sum(jobs) FILTER (NOT measured), 0)::BIGINT AS jobs_without_cpu,
+    coalesce(sum(jobs) FILTER (suspect), 0)::BIGINT AS suspects,
+    count(*) AS records,
+    coalesce(sum(jobs) FILTER (estimated), 0)::BIGINT AS estimated,
+    sum(bytes)::BIGINT AS bytes,
+    sum(core_seconds * benchmark_value) FILTER (benchmark = 'HS06') AS hs06_seconds,
+    sum(core_seconds * benchmark_value) FILTER (benchmark = 'HEPscore23') AS hepscore23_seconds
 """
 
 
@@ -95,6 +138,15 @@ class UsageRow:
     jobs_without_cpu: int
     #: Jobs with more CPU than wall × processors; they are in the sums.
     suspects: int
+    #: Records behind the jobs: fewer where a record stands for several.
+    records: int = 0
+    #: Jobs whose times were worked out, for the source does not tell them.
+    estimated: int = 0
+    #: Bytes moved or taken, where the records tell any.
+    bytes: int | None = None
+    #: Σ core-seconds × benchmark of the records that tell one; None where none does.
+    hs06_seconds: float | None = None
+    hepscore23_seconds: float | None = None
 
     @property
     def cpu_efficiency(self) -> float | None:
@@ -115,6 +167,8 @@ class Question:
     as_of: datetime
     #: Fills in what records of pilots do not tell.
     pilots: Sequence[Pilot] = field(default_factory=tuple)
+    #: Country of each site of the registry.
+    countries: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         strange = [name for name in self.by if name not in DIMENSIONS]
@@ -144,12 +198,11 @@ def usage(lake: Lake, question: Question) -> Usage:
     """Sum up the records that answer a question. Raises Temporary when the lake cannot be read."""
     table.declare(lake)
     version = lake.version(table.TABLE)
-    columns = [f"coalesce({DIMENSIONS[name]}, '{UNKNOWN}') AS {name}" for name in question.dimensions]
+    columns = [f"coalesce({DIMENSIONS[name]}, '{UNKNOWN}') AS by_{name}" for name in question.dimensions]
     sql = f"""
         {_STANDING}
         SELECT {", ".join([*columns, _SUMS])}
-        FROM records AS record LEFT JOIN pilots AS pilot ON pilot.id = record.pilot_id
-        WHERE $kind IS NULL OR record.kind = $kind
+        FROM records WHERE CASE WHEN $kind IS NULL THEN kind NOT IN ('grant', 'sync') ELSE kind = $kind END
         {"GROUP BY ALL ORDER BY ALL" if columns else "HAVING count(*) > 0"}
     """
     answer = _ask(lake, sql, question, version)
@@ -173,6 +226,12 @@ def _ask(lake: Lake, sql: str, question: Question, version: int | None) -> pyarr
             "entry": pyarrow.array([pilot.entry for pilot in question.pilots], pyarrow.string()),
         }
     )
+    countries = pyarrow.table(
+        {
+            "site": pyarrow.array(question.countries.keys(), pyarrow.string()),
+            "country": pyarrow.array(question.countries.values(), pyarrow.string()),
+        }
+    )
     params: dict[str, Any] = {
         "as_of": question.as_of,
         "start": question.window.start,
@@ -180,9 +239,8 @@ def _ask(lake: Lake, sql: str, question: Question, version: int | None) -> pyarr
         "kind": question.kind.value if question.kind else None,
     }
     with lake.connection(table.TABLE, as_of_version=version) as connection:
-        # A bar on standard output would stand among the results.
-        connection.execute("SET enable_progress_bar = false")
         connection.register("pilots", pilots)
+        connection.register("countries", countries)
         try:
             return connection.sql(sql, params=params).to_arrow_table()
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:

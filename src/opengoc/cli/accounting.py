@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,18 +13,18 @@ from opengoc.accounting import quarantine as quarantined
 from opengoc.accounting import retry as retrying
 from opengoc.accounting.batch import Faulty
 from opengoc.accounting.figures import completeness
-from opengoc.accounting.ingest import Collected, Stores, collect
+from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.model import Kind
-from opengoc.accounting.raw import RawStore
 from opengoc.accounting.source import Source
-from opengoc.accounting.state import SourceState, State, load_all
+from opengoc.accounting.state import SourceState, State, load_all, load_imported
 from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant, parse_instant, utc_now
-from opengoc.base.interval import Interval, week
+from opengoc.base.interval import Interval, week, week_name
 from opengoc.base.units import hours
+from opengoc.cli.accounting_import import import_
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
 from opengoc.store.hold import hold
 
@@ -38,36 +39,26 @@ SourceName = Annotated[
 ]
 
 
-def sources_of(house: House, names: list[str] | None = None) -> list[Source]:
-    """The accounting sources of the settings, all or those named. Raises InvalidInput for an unknown name."""
-    configured = {
-        each.name: Source(
-            name=each.name,
-            format=each.kind,
-            path=house.path(each.path),
-            kind=Kind(each.records),
-            site=each.site or None,
-        )
-        for each in house.settings.accounting
-    }
-    unknown = [name for name in names or () if name not in configured]
-    if unknown:
-        raise InvalidInput(
-            "--source", ", ".join(unknown), f"must be of {', '.join(configured) or 'no source'}"
-        )
-    return [configured[name] for name in names] if names else list(configured.values())
+app.command(name="import")(import_)
 
 
-def stores_of(house: House) -> Stores:
-    """Where records of this installation go."""
-    return Stores(database=house.database, lake=house.lake, raw=RawStore(house.home / "raw"))
+def _states(house: House, as_of: datetime | None) -> list[SourceState]:
+    """The sources of the settings, and those that files were imported as."""
+    configured = house.accounting_sources()
+    names = {source.name for source in configured}
+    with house.database.read() as conn:
+        imported = load_imported(conn, known_at=as_of)
+        return [
+            *load_all(conn, configured, known_at=as_of),
+            *(each for each in imported if each.source not in names),
+        ]
 
 
 @app.command(name="collect")
 def collect_(ctx: typer.Context, source: SourceName = None, as_json: Json = False) -> None:
     """Read what is new in every source; exit code 1 when one of them cannot be read."""
     house = house_of(ctx)
-    sources = sources_of(house, source)
+    sources = house.accounting_sources(source or ())
     if not sources:
         raise InvalidInput(
             str(house.home / "goc.toml"),
@@ -103,7 +94,7 @@ def _collect(house: House, source: Source, bar: Any) -> Collected:
     task = bar.add_task(source.name, total=None)
     return collect(
         source,
-        stores_of(house),
+        house.accounting_stores(),
         who=house.who,
         progress=lambda done, total, read: bar.update(
             task, completed=done, total=total, description=f"{source.name}: {read} records, bytes"
@@ -119,21 +110,28 @@ def usage(
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Jobs that ended before this UTC time.")] = None,
     week_: Annotated[str | None, typer.Option("--week", help="An ISO week, 2026-W47, instead.")] = None,
-    by: Annotated[str, typer.Option(help=f"Some of {', '.join(DIMENSIONS)}, with commas.")] = "vo,site",
-    kind: Annotated[str, typer.Option(help="payload, pilot, batch, or all of them, each apart.")] = "payload",
+    by: Annotated[
+        str,
+        typer.Option(help=f"Some of {', '.join(DIMENSIONS)}, with commas. Default: the sum of each kind."),
+    ] = "",
+    kind: Annotated[str, typer.Option(help=f"{', '.join(Kind)}, or all of them, each apart.")] = "all",
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
-    """Jobs, hours and CPU efficiency of a time."""
+    """Jobs, hours and CPU efficiency of a time; of the current week where none is given."""
     house = house_of(ctx)
+    moment = as_of or utc_now()
+    if not (start or end or week_):
+        week_ = week_name(moment)
     question = Question(
         window=_window(start, end, week_),
         by=[name for name in (part.strip() for part in by.split(",")) if name],
         kind=_kind(kind),
-        as_of=as_of or utc_now(),
+        as_of=moment,
+        pilots=house.known_pilots(moment),
+        countries=_countries(house, moment),
     )
-    with house.database.read() as conn:
-        states = load_all(conn, sources_of(house), known_at=as_of)
+    states = _states(house, as_of)
     answer = ask(house.lake, question)
     asked = [each for each in states if question.kind is None or each.kind == question.kind.value]
     complete = completeness(asked, question.window)
@@ -154,8 +152,7 @@ def usage(
 def sources(ctx: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """How each source stands, and up to when it was read."""
     house = house_of(ctx)
-    with house.database.read() as conn:
-        states = load_all(conn, sources_of(house), known_at=as_of)
+    states = _states(house, as_of)
     emit(
         [_state_json(each) for each in states],
         as_json=as_json,
@@ -215,7 +212,7 @@ def show(
     house = house_of(ctx)
     with house.database.read() as conn:
         entry = quarantined.get(conn, key)
-    raw = stores_of(house).raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
+    raw = house.accounting_stores().raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
     content = raw.decode("utf-8", "backslashreplace")
     emit(
         _entry_json(entry) | {"content": content},
@@ -235,11 +232,11 @@ def retry(
 ) -> None:
     """Read entries again, store what can be read now; exit code 1 when some stay."""
     house = house_of(ctx)
-    by_name = {each.name: each for each in sources_of(house)}
+    by_name = {each.name: each for each in house.accounting_sources()}
     with hold(house.home, "accounting"):
         with house.database.read() as conn:
             entries = [quarantined.get(conn, key)] if key else quarantined.standing(conn)
-        done = retrying.retry(entries, by_name, stores_of(house), who=house.who, now=utc_now())
+        done = retrying.retry(entries, by_name, house.accounting_stores(), who=house.who, now=utc_now())
     emit(
         {"resolved": done.resolved, "stored": done.stored, "remaining": done.remaining},
         as_json=as_json,
@@ -249,6 +246,11 @@ def retry(
     )
     if done.remaining:
         raise typer.Exit(1)
+
+
+def _countries(house: House, as_of: datetime) -> dict[str, str]:
+    sites = house.registry(known_at=as_of).sites.values()
+    return {site.name: site.country for site in sites if site.country}
 
 
 def _window(start: str | None, end: str | None, name: str | None) -> Interval:
@@ -280,6 +282,11 @@ def _row_json(row: UsageRow) -> dict[str, Any]:
         "cpu_efficiency": row.cpu_efficiency,
         "jobs_without_cpu": row.jobs_without_cpu,
         "suspects": row.suspects,
+        "estimated": row.estimated,
+        "records": row.records,
+        "hs06_hours": None if row.hs06_seconds is None else hours(row.hs06_seconds),
+        "hepscore23_hours": None if row.hepscore23_seconds is None else hours(row.hepscore23_seconds),
+        "bytes": row.bytes,
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow
 import pyarrow.dataset
+import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
@@ -116,6 +117,8 @@ class Lake:
             }
         )
         connection.execute("SET TimeZone = 'UTC'")
+        # A bar on standard output would stand among the results.
+        connection.execute("SET enable_progress_bar = false")
         for table, rows in views.items():
             connection.register(table, rows)
         connection.execute("SET enable_external_access = false")
@@ -197,7 +200,10 @@ class Lake:
         standing = self._open(table, version)
         schema = self._declared.get(table)
         if standing is not None:
-            return standing.to_pyarrow_dataset(schema=schema)
+            # Not the table's own file system, which is Python: a file that is still read ahead when the process
+            # ends would need the interpreter, which is gone, and the process would hang or crash.
+            files = pyarrow.fs.SubTreeFileSystem(str(self._path(table)), pyarrow.fs.LocalFileSystem())
+            return standing.to_pyarrow_dataset(filesystem=files, schema=schema)
         if schema is None:
             raise InvalidInput("table", table, "is not in the lake, and nothing declares it")
         return pyarrow.dataset.dataset(schema.empty_table())

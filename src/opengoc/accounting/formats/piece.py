@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+import pyarrow
+
 from opengoc.accounting.model import UsageRecord
 from opengoc.accounting.source import Source
 
@@ -52,3 +54,23 @@ def text(raw: bytes) -> str:
 def shown(raw: bytes, length: int = 60) -> str:
     """The beginning of some bytes, for a message."""
     return repr(text(raw[:length])) + ("…" if len(raw) > length else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Records that were read at once, and what was left out."""
+
+    #: Columns of ``table.READ``.
+    records: pyarrow.Table
+    #: Stretches [start, end) that are to be read piece by piece, in order.
+    rest: tuple[tuple[int, int], ...]
+    #: Bytes that were looked at; the others wait for more.
+    end: int
+
+
+class Bulk(Protocol):
+    """Reads many records of one format at once, and gives exactly what ``Format`` gives for their bytes."""
+
+    def __call__(self, data: bytes, *, source: Source, offset: int, tail: Tail) -> Made | None:
+        """The records of ``data``; None where all of it is to be read piece by piece."""
+        ...

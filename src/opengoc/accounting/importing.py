@@ -1,0 +1,210 @@
+"""Import files of usage records: each record stored once, however often a file is imported or killed.
+
+A file is read in blocks. The bytes of a block go into the raw store, its new rows into the lake in one
+commit, and then its quarantine and its manifest into the database in one transaction. Killed anywhere, the
+next import of the file finds the rows of the unfinished block as duplicates; the sums are those of one
+import.
+
+The manifest of a block says what was read from it, by which reader. A block whose manifest is there is not
+read again: all of its records are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from opengoc.accounting import quarantine, state, table
+from opengoc.accounting.batch import faulty
+from opengoc.accounting.follow import Part
+from opengoc.accounting.formats import READER
+from opengoc.accounting.formats.detect import HEAD_BYTES, preamble, recognise
+from opengoc.accounting.formats.piece import Tail
+from opengoc.accounting.ingest import BATCH_BYTES, Counts, Stores, counted, stow
+from opengoc.accounting.reading import read
+from opengoc.accounting.seen import Known
+from opengoc.accounting.source import Source
+from opengoc.accounting.state import SourceState, State
+from opengoc.accounting.unpack import open_plain
+from opengoc.base.ids import canonical_json, digest, new_id
+from opengoc.base.instant import utc_now
+from opengoc.base.interval import Interval
+from opengoc.store import facts
+
+#: A block may grow to this when one record does not end within it.
+_LONGEST_RECORD = 8 * BATCH_BYTES
+#: Faults that are told at once; all of them stand in quarantine.
+_REASONS = 20
+_MANIFEST = "accounting-manifest"
+
+#: Told after each block: bytes of the file done, all bytes of the file, records read so far.
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What one file gave."""
+
+    path: Path
+    format: str
+    counts: Counts
+    #: The span of time in which the records ended; None where there are none.
+    ended: Interval | None
+    #: The first of the faults that were found now, as ``line 7: reason``.
+    reasons: tuple[str, ...] = ()
+
+
+def import_file(
+    source: Source,
+    stores: Stores,
+    *,
+    who: str,
+    clock: Callable[[], datetime] = utc_now,
+    batch_bytes: int = BATCH_BYTES,
+    progress: Progress = lambda *_: None,
+) -> Imported:
+    """Store what is new in the file ``source.path``; format ``auto`` is told by its first bytes.
+
+    Raises InvalidInput when the file cannot be opened, Temporary when the disk is full or a store is away:
+    import it again then. Hold the role ``accounting`` around this.
+    """
+    table.declare(stores.lake)
+    with open_plain(source.path) as plain, Known(stores.lake) as known:
+        block = plain.read(max(HEAD_BYTES, batch_bytes))
+        form = recognise(block[:HEAD_BYTES]) if source.format == "auto" else source.format
+        told = replace(source, format=form, preamble=preamble(form, block[:HEAD_BYTES]))
+        run = _Import(stores=stores, who=who, clock=clock, path=source.path, source=told)
+        limit = batch_bytes
+        while block:
+            tail = run.tail(block, at_end=len(block) < limit or limit > _LONGEST_RECORD)
+            used = run.block(block, tail, known)
+            progress(plain.packed_done(), plain.packed_bytes, run.counts.read)
+            # A record that does not end within the block needs a longer one.
+            limit = batch_bytes if used else limit * 2
+            rest = block[used:]
+            block = rest + plain.read(max(0, limit - len(rest)))
+    run.keep_state()
+    ended = Interval(run.first, run.last + timedelta(microseconds=1)) if run.first and run.last else None
+    reasons = tuple(run.reasons)
+    return Imported(path=source.path, format=form, counts=run.counts, ended=ended, reasons=reasons)
+
+
+@dataclass(kw_only=True)
+class _Import:
+    """One import under way."""
+
+    stores: Stores
+    who: str
+    clock: Callable[[], datetime]
+    path: Path
+    source: Source
+    counts: Counts = field(default_factory=Counts)
+    reasons: list[str] = field(default_factory=list)
+    offset: int = 0
+    line: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def tail(self, data: bytes, *, at_end: bool) -> Tail:
+        """What follows a block."""
+        if not at_end:
+            return Tail.OPEN
+        # A per-job history file holds one ad and no banner.
+        alone = self.source.format == "condor-history" and not self.offset and b"***" not in data
+        return Tail.WHOLE if alone else Tail.ENDED
+
+    def block(self, data: bytes, tail: Tail, known: Known) -> int:
+        """Store what a block holds; gives how many of its bytes were used."""
+        sha256 = digest(data)
+        key = self._manifest_key(sha256, tail)
+        with self.stores.database.read() as conn:
+            manifest = facts.get(conn, _MANIFEST, key)
+        used = (
+            self._again(manifest.value)
+            if manifest is not None and manifest.value is not None
+            else self._anew(data, tail, known, key)
+        )
+        self.offset += used
+        self.line += data.count(b"\n", 0, used)
+        return used
+
+    def _again(self, manifest: dict[str, Any]) -> int:
+        """A block whose every record is known."""
+        counts = manifest["counts"]
+        known = counts["stored"] + counts["duplicate"] + counts["restated"]
+        self.counts += Counts(duplicate=known, quarantined=counts["quarantined"])
+        self._saw(*(datetime.fromisoformat(each) for each in manifest["ended"]))
+        return int(manifest["used"])
+
+    def _anew(self, data: bytes, tail: Tail, known: Known, key: str) -> int:
+        now = self.clock()
+        found = read(data, source=self.source, offset=self.offset, tail=tail, known_from=now)
+        if not found.end:
+            return 0
+        content = data if found.end == len(data) else data[: found.end]
+        sha256 = self.stores.raw.put(content)
+        compared = stow(
+            self.stores.lake,
+            known,
+            found,
+            source=self.source.name,
+            batch_id=new_id("import"),
+            known_from=now,
+            sha256=sha256,
+        )
+        part = Part(path=str(self.path), offset=self.offset, line=self.line, at=0, length=len(content))
+        faults = [faulty(fault, content, part, source=self.source, sha256=sha256) for fault in found.faults]
+        room = _REASONS - len(self.reasons)
+        self.reasons += [f"line {each.line}: {each.reason}" for each in faults[:room]]
+        counts = counted(compared, len(faults))
+        ends = pc.min_max(found.records["ended_at"])
+        ended = [each.as_py() for each in ends.values() if each.is_valid]
+        with self.stores.database.begin() as conn:
+            quarantine.put(conn, faults, now=now, who=self.who)
+            self._put_manifest(conn, key, found.end, counts, ended, now)
+        self.counts += counts
+        self._saw(*ended)
+        return found.end
+
+    def _manifest_key(self, sha256: str, tail: Tail) -> str:
+        """All that decides what is read from a block."""
+        source = asdict(self.source) | {"path": "", "preamble": digest(self.source.preamble)}
+        return digest(canonical_json([READER, source, self.offset == 0, tail.value, sha256]))
+
+    def _put_manifest(
+        self, conn: Connection, key: str, used: int, counts: Counts, ended: list[datetime], now: datetime
+    ) -> None:
+        value = {"used": used, "counts": asdict(counts), "ended": [each.isoformat() for each in ended]}
+        facts.assert_fact(
+            conn, kind=_MANIFEST, key=key, value=value, valid=Interval(now), who=self.who, source="accounting"
+        )
+
+    def _saw(self, *ends: datetime) -> None:
+        self.first = min([each for each in (self.first, *ends) if each], default=None)
+        self.last = max([each for each in (self.last, *ends) if each], default=None)
+
+    def keep_state(self) -> None:
+        """Say from when to when there are records of the source."""
+        if self.first is None or self.last is None:
+            return
+        now = self.clock()
+        with self.stores.database.begin() as conn:
+            before = state.load(conn, self.source)
+            since, through = before.since or self.first, before.read_through or self.last
+            current = SourceState(
+                source=self.source.name,
+                kind=self.source.kind.value,
+                site=self.source.site,
+                state=State.OK,
+                tried_at=now,
+                since=min(since, self.first),
+                read_through=max(through, self.last),
+                imported=True,
+            )
+            state.save(conn, current, now=now, who=self.who)

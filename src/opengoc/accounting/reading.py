@@ -1,0 +1,123 @@
+"""Bytes into records, in columns: each byte is of a record, of a fault with its reason, or between records.
+
+A format reads piece by piece (``formats.FORMATS``); some also read many records at once (``formats.BULK``)
+and leave to the first way whatever is out of the ordinary. Both ways make the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow
+import pyarrow.compute as pc
+
+from opengoc.accounting.formats import BULK, FORMATS
+from opengoc.accounting.formats.piece import Piece, Tail
+from opengoc.accounting.model import CLOCK_SKEW
+from opengoc.accounting.seen import without_separator
+from opengoc.accounting.source import Source
+from opengoc.accounting.table import READ, read_columns
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """Bytes [start, end) of which no record could be made, and why."""
+
+    start: int
+    end: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What was read from some bytes."""
+
+    #: Columns of ``table.READ``, in the order of their bytes.
+    records: pyarrow.Table
+    faults: tuple[Fault, ...]
+    #: Bytes that were read: records, faults, and what stands between them. The rest waits for more.
+    end: int
+
+    def shifted(self, by: int) -> Reading:
+        """The same, its bytes standing ``by`` further on."""
+        if not by:
+            return self
+        at = self.records.schema.get_field_index("raw_offset")
+        moved = pc.add(self.records["raw_offset"], by)
+        return Reading(
+            records=self.records.set_column(at, "raw_offset", moved),
+            faults=tuple(Fault(start=f.start + by, end=f.end + by, reason=f.reason) for f in self.faults),
+            end=self.end + by,
+        )
+
+
+def read(data: bytes, *, source: Source, offset: int, tail: Tail, known_from: datetime) -> Reading:
+    """The records of ``data``; a record that ends after ``known_from`` is a fault, but for a little skew."""
+    bulk = BULK.get(source.format)
+    made = bulk(data, source=source, offset=offset, tail=tail) if bulk else None
+    if made is None:
+        found = _of_pieces(FORMATS[source.format](data, source=source, offset=offset, tail=tail))
+    else:
+        found = _with_rest(made.records, made.rest, made.end, data, source)
+    return _without_future(found, known_from)
+
+
+def joined(readings: Iterable[Reading]) -> Reading:
+    """Readings of bytes that lie one behind the other, as one."""
+    readings = list(readings)
+    return Reading(
+        records=pyarrow.concat_tables([READ.empty_table(), *(each.records for each in readings)]),
+        faults=tuple(fault for each in readings for fault in each.faults),
+        end=max((each.end for each in readings), default=0),
+    )
+
+
+def _of_pieces(pieces: Iterable[Piece], at: int = 0) -> Reading:
+    records, places, faults, end = [], [], [], at
+    for piece in pieces:
+        end = at + piece.end
+        if piece.record is not None:
+            records.append(piece.record)
+            places.append((at + piece.start, piece.end - piece.start))
+        if piece.fault:
+            faults.append(Fault(start=at + piece.start, end=end, reason=piece.fault))
+    columns = without_separator(read_columns(records, places))
+    return Reading(records=columns, faults=tuple(faults), end=end)
+
+
+def _with_rest(
+    records: pyarrow.Table, rest: Iterable[tuple[int, int]], end: int, data: bytes, source: Source
+) -> Reading:
+    """Records read at once, joined with those of the stretches that were left out."""
+    left = [
+        _of_pieces(
+            FORMATS[source.format](data[start:stop], source=source, offset=start, tail=Tail.ENDED), start
+        )
+        for start, stop in rest
+    ]
+    columns = without_separator(records)
+    if left:
+        columns = pyarrow.concat_tables([columns, *(each.records for each in left)]).sort_by("raw_offset")
+    return Reading(records=columns, faults=tuple(f for each in left for f in each.faults), end=end)
+
+
+def _without_future(found: Reading, known_from: datetime) -> Reading:
+    latest = pyarrow.scalar(known_from + CLOCK_SKEW, found.records.schema.field("ended_at").type)
+    ahead = pc.greater(found.records["ended_at"], latest)
+    if not pc.any(ahead).as_py():
+        return found
+    faults = [
+        Fault(
+            start=row["raw_offset"],
+            end=row["raw_offset"] + row["raw_length"],
+            reason=f"{row['global_job_id']} ended_at: {row['ended_at'].isoformat()!r}: is in the future"
+            f" (now {known_from.isoformat()})",
+        )
+        for row in found.records.filter(ahead)
+        .select(["global_job_id", "ended_at", "raw_offset", "raw_length"])
+        .to_pylist()
+    ]
+    every = sorted([*found.faults, *faults], key=lambda fault: fault.start)
+    return Reading(records=found.records.filter(pc.invert(ahead)), faults=tuple(every), end=found.end)
