@@ -1,4 +1,4 @@
-"""``goc report``: the weekly production report: written, annotated, published, mailed."""
+"""``goc report``: the weekly production report: written, annotated, published, mailed; and A/R reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
-from opengoc.cli import report_mail, report_weekly
+from opengoc.cli import report_ar, report_mail, report_weekly
 from opengoc.cli.output import AsOf, Json, emit, house_of, table
 from opengoc.cli.report_mail import Week, alarms_of, named_week, tell_alarms
 from opengoc.reports.model import Correction, Note, Report, dimensions_text
@@ -27,6 +27,12 @@ app.command()(report_weekly.weekly)
 app.command()(report_mail.mail)
 app.command()(report_mail.deliver)
 app.command()(report_mail.deliveries)
+app.command()(report_ar.ar)
+app.command("publish-ar")(report_ar.publish_ar)
+app.command()(report_ar.review)
+app.command()(report_ar.drafts)
+app.command()(report_ar.approve)
+app.command("revisions-ar")(report_ar.revisions)
 
 
 @app.callback()

@@ -71,11 +71,11 @@ def weekly(
     name = named_week(week, utc_now())
     report = _report(house_of(ctx), name, revision, as_of)
     if output is None or to_standard_output:
-        out.file.write(_render(wanted[0], report))
+        out.file.write(rendered(wanted[0], report))
         return
     try:
         for form, file in _files(output, wanted, name):
-            file.write_text(_render(form, report), encoding="utf-8")
+            file.write_text(rendered(form, report), encoding="utf-8")
             err.print(f"{file}", soft_wrap=True, markup=False, highlight=False)
     except OSError as error:
         raise Permanent(f"cannot write {output}: {error}") from error
@@ -109,6 +109,7 @@ def _report(house: House, week: str, revision: int | None, as_of: datetime | Non
     return found.report
 
 
-def _render(form: Format, report: Report) -> str:
+def rendered(form: Format, report: Report) -> str:
+    """A report in one format."""
     # A renderer is imported when it is used: that of HTML brings a template engine along.
     return str(import_module(f"opengoc.reports.render.{form.value}").render(report))

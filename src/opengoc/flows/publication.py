@@ -11,6 +11,7 @@ from opengoc.accounting import state as accounting_state
 from opengoc.accounting import table as usage_table
 from opengoc.base.instant import parse_instant, utc_now
 from opengoc.base.interval import week as week_interval
+from opengoc.flows.availability import corrections_within
 from opengoc.flows.weekly import Stores, changes_after, gather
 from opengoc.monitoring import store as probe_store
 from opengoc.registry.reading import load_registry
@@ -49,10 +50,11 @@ def draft(stores: Stores, week: str, *, as_of: datetime, now: datetime) -> Repor
     inputs = gather(stores, week, as_of=as_of)
     with stores.database.read() as conn:
         others = store.latest_of_each_week(conn, known_at=as_of)
+        of_availability = corrections_within(conn, week_interval(week), known_at=as_of)
     start = week_interval(week).start
     earlier = [p for p in others if start - _LOOK_BACK <= p.report.interval.start < start]
     told = [c for c in store.corrections_since(earlier, week) if _told_since(earlier, c, start)]
-    return build(replace(inputs, corrections=tuple(told)), week, as_of, now)
+    return build(replace(inputs, corrections=(*told, *of_availability)), week, as_of, now)
 
 
 def standing_or_draft(stores: Stores, week: str, *, as_of: datetime, now: datetime) -> Report:

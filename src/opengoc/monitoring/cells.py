@@ -44,7 +44,7 @@ class Cell:
 
     site: str
     day: int
-    #: Endpoints before downtimes.
+    #: Endpoints before downtimes; left out of a cell that is counted.
     measured: Mapping[Endpoint, Timeline]
     #: Every node from the endpoints to the site, the site last; empty: to be counted again.
     counts: tuple[DayCount, ...] = ()
@@ -97,7 +97,7 @@ def _upwards(node: Node) -> Iterable[Node]:
 def read(
     conn: Connection, profile: Profile, *, start: int, end: int, sites: Collection[str] | None = None
 ) -> dict[SiteDay, Cell]:
-    """The cells of [start, end) that are there, those to be counted again included."""
+    """The cells of [start, end) that are there: counted, or else what was measured."""
     wanted = and_(ar_cells.c.profile == profile.digest, ar_cells.c.day >= start, ar_cells.c.day < end)
     query = select(ar_cells).where(wanted)
     if sites is not None:
@@ -106,7 +106,7 @@ def read(
         (row.site, row.day): Cell(
             site=row.site,
             day=row.day,
-            measured=_measured_of(row.site, row.day, row.measured),
+            measured={} if row.counts is not None else _measured_of(row.site, row.day, row.measured),
             counts=() if row.counts is None else _counts_of(row.day, row.counts),
             inputs=row.inputs,
         )

@@ -144,6 +144,8 @@ class Profile:
     #: Service kind → metrics that count (``ce-job`` stands for ``ce-job:ENTRY``, too); services that are not
     #: named do not count at all. None: whatever is expected counts.
     tests: Mapping[str, tuple[str, ...]] | None = None
+    #: Percent of availability and of reliability that a site owes; None: no target.
+    targets: tuple[float, float] | None = None
     #: Added to the weight of every site of a federation, so that a site of weight 0 counts.
     weight_offset: int = 0
     quirks: frozenset[Quirk] = frozenset()
@@ -198,6 +200,8 @@ ARGO_EGI = Profile(
     availability=Formula(layer=Layer.OVERLAID, up=_UP, left_out=_NOT_KNOWN),
     reliability=Formula(layer=Layer.OVERLAID, up=_UP, left_out=_NOT_KNOWN | {DOWNTIME}),
     weight_offset=1,
+    # EGI's operational level agreement with its sites.
+    targets=(80.0, 85.0),
 )
 
 #: For comparison with figures that ARGO published.
@@ -209,6 +213,8 @@ _COMPUTE, _STORAGE = "compute", "storage"
 SAM_WLCG = replace(
     ARGO_EGI,
     name="sam-wlcg",
+    # The memorandum of understanding of WLCG, Tier-2 centres.
+    targets=(95.0, 95.0),
     functions={
         **dict.fromkeys(("CE", "GRAM-CE", "CREAM-CE", "ARC-CE", "HTCondor-CE"), _COMPUTE),
         **dict.fromkeys(("GridFtp", "SRM", "SRMv1", "SRMv2", "WebDAV"), _STORAGE),

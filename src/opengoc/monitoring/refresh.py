@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -100,7 +100,9 @@ class Availability:
         names = known.site_names() if sites is None else set(sites)
         wanted = {(site, day) for site in names for day in range(start, end, SECONDS_PER_DAY)}
         lacking = sorted(wanted - there.keys(), key=lambda site_day: (site_day[1], site_day[0]))
-        found = self._count([there[key] for key in wanted & there.keys()], known, profile, cursor)
+        standing = [there[key] for key in wanted & there.keys()]
+        found = {(cell.site, cell.day): cell for cell in standing if cell.counts}
+        found |= self._count([cell for cell in standing if not cell.counts], known, profile, cursor)
         for piece in _pieces(lacking):
             made = _measure(self._lake, known, profile, piece, now=now)
             found |= self._count(made, known, profile, cursor)
@@ -119,7 +121,7 @@ class Availability:
             with self._database.begin() as conn:
                 if ledger.cursor(conn, _CURSOR) == cursor:
                     cells.write(conn, profile, fresh)
-        return found
+        return {key: replace(cell, measured={}) for key, cell in found.items()}
 
     def _look(self, conn: Connection, now: datetime) -> Dirtied:
         cursor = ledger.cursor(conn, _CURSOR)

@@ -6,7 +6,7 @@ killed between the two leaves nothing wrong for longer than one cycle.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -193,6 +193,27 @@ def samples(
         got = [(at, named[status]) for at, status in zip(row["seconds"], row["statuses"], strict=True)]
         by_target[Target(row["resource"], row["service"])][row["metric"]] = got
     return dict(by_target)
+
+
+def count_by_resource(
+    lake: Lake,
+    window: Interval,
+    *,
+    table_version: int | None = None,
+    known_after: datetime | None = None,
+) -> Counter[str]:
+    """How many results about each resource a version of the table has (None: the newest)."""
+    where, params = _within(window, None)
+    if known_after is not None:
+        where += " AND known_at > $known_after"
+        params["known_after"] = known_after
+    found = lake.query(
+        f"SELECT resource, count(*) AS results FROM {TABLE} WHERE {where} GROUP BY resource",
+        params,
+        tables=[TABLE],
+        as_of_version=table_version,
+    )
+    return Counter({row["resource"]: row["results"] for row in found.to_pylist()})
 
 
 def readings(

@@ -26,7 +26,7 @@ def build(
     targets: tuple[float, float] | None,
     as_of: datetime,
 ) -> Report:
-    """A draft of the report; ``figures`` are those of sites and federations, as ``Period.figures`` gives them."""
+    """A draft of the report; ``figures``: availability and reliability of sites and federations."""
     figures = tuple(figures)
     sections = [
         _section("sites", "Sites", "Site", _pairs(figures, "site"), "The registry holds no site in use."),

@@ -1,7 +1,7 @@
 """Published reports: each revision is a version of one fact per week, and none is ever changed.
 
-The weekly production report is one kind of fact; each other series of reports (``availability_kind``) is one of
-its own, whose ``week`` is the name of its period.
+The weekly production report is one kind of fact; each other series of reports (``availability_kind``) is one
+of its own, whose ``week`` is the name of its period.
 """
 
 from __future__ import annotations

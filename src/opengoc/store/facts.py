@@ -239,6 +239,15 @@ def head(conn: Connection, kinds: Collection[str] | None = None) -> int:
     return int(conn.execute(newest).scalar_one())
 
 
+def kinds(conn: Connection, *, prefix: str = "") -> list[str]:
+    """The kinds of which anything stands, in code point order."""
+    named = select(facts.c.kind).where(facts.c.known_to.is_(None)).distinct().order_by(facts.c.kind)
+    if prefix:
+        # From the prefix to the last text that begins with it: both databases find that by the index.
+        named = named.where(facts.c.kind >= prefix, facts.c.kind < prefix + "\uffff")
+    return list(conn.execute(named).scalars())
+
+
 def known_now(conn: Connection) -> datetime:
     """Close the known time up to now and give that moment: what was known by then never changes any more.
 
