@@ -1,4 +1,4 @@
-"""``goc factory import`` and ``goc factory lint``: entries of other factories, and what is wrong in them."""
+"""``goc factory import``: entries of other factories, kept, and written as ours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import utc_now
 from opengoc.cli.output import Json, emit, err, house_of, table
-from opengoc.factory.configuration import COMPUTE_ELEMENT, known_resources
+from opengoc.factory.configuration import known_resources
 from opengoc.factory.entries import read_entries
 from opengoc.factory.faults import Fault
 from opengoc.factory.formats.convert import Converted, convert
 from opengoc.factory.formats.entries_toml import entry_toml
 from opengoc.factory.formats.glideinwms import ForeignFile, read_files
 from opengoc.factory.formats.kept import import_files
+from opengoc.factory.formats.places import resource_names
 from opengoc.factory.formats.policy_toml import policy_toml
 from opengoc.factory.policy import read_policy
-from opengoc.registry.snapshot import Registry
 
 _Files = Annotated[list[Path], typer.Argument(help="glideinWMS factory XML.", show_default=False)]
 
@@ -78,16 +78,6 @@ def import_(
         }
     emit(content, as_json=as_json, text=lambda: _text(content))
     _warn_of_ignored(read)
-
-
-def resource_names(registry: Registry) -> dict[str, str]:
-    """Names of the registry's resources: by name, and by the host of those that offer a CE."""
-    hosts: dict[str, str] = {}
-    for name, resource in sorted(registry.resources.items()):
-        if resource.in_use and resource.offers(COMPUTE_ELEMENT):
-            for host in (resource.fqdn, *resource.aliases):
-                hosts.setdefault(host.lower(), name)
-    return hosts | {name: name for name in registry.resources}
 
 
 def _faults(house: House, converted: Converted) -> list[Fault]:
@@ -149,4 +139,4 @@ def _text(content: dict[str, Any]) -> object:
             err.print(f"line {fault['line']}: {fault['subject']}: {fault['rule']}", markup=False)
         if len(content["faults"]) > _SHOWN:
             err.print(f"… {len(content['faults']) - _SHOWN} more: --json shows them all")
-    return table(("", "#"), rows, title=", ".join(content["files"]))
+    return table(("what", "entries#"), rows, title=", ".join(content["files"]))
