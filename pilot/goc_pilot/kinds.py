@@ -16,6 +16,7 @@ CONDOR_SETTINGS = frozenset(
         "ALL_DEBUG",
         "DEFAULT_DOMAIN_NAME",
         "ENABLE_IPV4",
+        "ENABLE_URL_TRANSFERS",
         "ENABLE_IPV6",
         "MASTER_DEBUG",
         "NETWORK_INTERFACE",
