@@ -94,12 +94,16 @@ class Clause:
         every = np.arange(len(known[self.job_parts[0]].kind))
         return every, every
 
-    def _matrix(self, known: Mapping[Node, Column], count: int) -> NDArray[np.uint8]:
-        """Truth codes: job values by entry tuples."""
-        width = len(self.tables[0].kind) if self.tables else 1
+    def _matrix(
+        self, known: Mapping[Node, Column], count: int, tuples: Numbers | None = None
+    ) -> NDArray[np.uint8]:
+        """Truth codes: job values by entry tuples, by all of them or those given."""
+        chosen = slice(None) if tuples is None else tuples
+        tables = [table.take(chosen) for table in self.tables]
+        width = len(tables[0].kind) if tables else 1
         across = {
             part: table.take((None, slice(None)))
-            for part, table in zip(self.entry_parts, self.tables, strict=True)
+            for part, table in zip(self.entry_parts, tables, strict=True)
         }
         at_once = max(1, _PAIRS_AT_ONCE // max(1, width))
         parts = []
@@ -154,12 +158,13 @@ class Clause:
             for place in range(size):
                 may_be_true[rows] |= self._item_rows.take(chosen[:, place], axis=0)
         of_texts = self._beside_items(may_be_true)
-        # Whatever is no text: as any clause.
+        # What is no text holds no item: of the entry's items the kind alone counts.
         others = np.nonzero(~is_text)[0]
         if not len(others):
             return grouped(numbers[codes], of_texts)
-        matrix = self._matrix({self.job_parts[0]: lists.take(others)}, len(others))
-        rest = self._expanded(matrix, np.arange(len(others)))
+        _, of_kind, kinds = np.unique(self.tables[0].kind, return_index=True, return_inverse=True)
+        matrix = self._matrix({self.job_parts[0]: lists.take(others)}, len(others), of_kind)
+        rest = self._expanded(matrix[:, kinds], np.arange(len(others)))
         places = np.zeros(len(is_text), np.int64)
         places[is_text] = numbers
         places[others] = rest.codes + len(sets)
