@@ -132,15 +132,13 @@ def _pilots_that_ended(lake: Lake, window: Interval, as_of: datetime) -> list[st
 def _known_pilots(conn: Connection, ids: Collection[str], as_of: datetime) -> tuple[Pilot, ...]:
     """What the factory knows of these pilots.
 
-    The first pilot it ever sent is among them in any case: a factory that sent none at all would leave open
-    whose the jobs are, one that sent others tells that these are not its own.
+    Where it sent none of them, the first it ever sent: a factory that sent none at all leaves open whose the
+    jobs are, one that sent others tells that these are not its own.
     """
     found = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, keys=ids)
-    first = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, limit=1)
-    known = {effect.key: effect for effect in (*first, *found)}
     return tuple(
         Pilot(id=effect.key, vo=effect.payload["vo"], entry=effect.payload["entry"])
-        for effect in known.values()
+        for effect in found or ledger.effects(conn, SUBMISSION, EffectState.SETTLED, limit=1)
         if effect.settled_at is not None and effect.settled_at <= as_of
     )
 
