@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +14,14 @@ from rich.markup import escape
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant, parse_instant, utc_now
 from opengoc.base.interval import Interval
-from opengoc.cli.output import AsOf, Json, emit, house_of, table
-from opengoc.registry.downtime import Downtime, DowntimeState, Severity
+from opengoc.cli.output import AsOf, Json, emit, err, house_of, table
+from opengoc.registry.downtime import Downtime, DowntimeState, Part, Severity
+from opengoc.registry.feeds import replay, take_feed
+from opengoc.registry.findings import Findings
+from opengoc.registry.formats.downtime_events import read_events
+from opengoc.registry.formats.gocdb_downtimes import read_gocdb_downtimes
 from opengoc.registry.store import (
-    add_downtime,
+    announce,
     cancel_downtime,
     change_downtime,
     load_registry,
@@ -71,31 +77,48 @@ Services = Annotated[
 @app.command()
 def add(
     ctx: typer.Context,
-    resource: Annotated[str, typer.Argument(help="Name of the resource.")],
+    resource: Annotated[
+        list[str], typer.Argument(help="Name of the resource; several make one announcement.")
+    ],
     end: Annotated[str, typer.Option(help=f"When it ends: {_TIMES}; +2h counts from the start.")],
     severity: Annotated[str, typer.Option(help="outage, severe, intermittent or at-risk.")],
     description: Annotated[str, typer.Option(help="What is done, and what users will notice.")],
     start: Annotated[str, typer.Option(help=f"When it starts: {_TIMES}.")] = "now",
-    service: Services = None,
+    service: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--service",
+            metavar="KIND[=START/END]",
+            help="Kind of service affected, with its own time if that differs; repeatable. Default: all.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Announce a downtime; late is better than never, and shows as unscheduled."""
+    """Announce a downtime; late is better than never, and shows as unscheduled.
+
+    Several resources, or services with times of their own, are one announcement: all of it is taken or none.
+    """
     house = house_of(ctx)
     now = utc_now().replace(microsecond=0)
     begins = parse_moment(start, "--start", now=now)
     interval = _interval(begins, parse_moment(end, "--end", now=now, origin=begins))
     with house.database.begin() as conn:
-        downtime = add_downtime(
+        made = announce(
             conn,
-            resource=resource,
-            services=service or (),
-            interval=interval,
+            _parts(resource, service or [], interval, now),
             severity=_severity(severity),
             description=description,
             who=house.who,
             now=now,
         )
-    _emit(downtime, as_json)
+    if len(made) == 1:
+        _emit(made[0], as_json)
+    else:
+        emit(
+            [_json(each, now) for each in made],
+            as_json=as_json,
+            text=lambda: "\n".join(_sentence(each, now) for each in made),
+        )
 
 
 @app.command()
@@ -162,6 +185,41 @@ def reinstate(
     _emit(downtime, as_json)
 
 
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="GOCDB's get_downtime (.xml), or a history of events (.jsonl).")
+    ],
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The feed holds all there is: cancel what it no longer names.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take downtimes from a feed of GOCDB, or replay a history with its own known times."""
+    house = house_of(ctx)
+    if not file.is_file():
+        raise InvalidInput("FILE", str(file), "is no file")
+    findings = Findings()
+    with house.database.begin() as conn:
+        if file.suffix == ".jsonl":
+            taken = replay(conn, read_events(file), who=house.who)
+        else:
+            downtimes = read_gocdb_downtimes(file, load_registry(conn), findings)
+            taken = take_feed(conn, downtimes, who=house.who, complete=complete)
+    for finding in findings.ordered():
+        err.print(f"{finding.grade}: {finding}", markup=False, highlight=False, soft_wrap=True)
+    value = asdict(taken) | {"findings": [finding.to_json() for finding in findings.ordered()]}
+    emit(
+        value,
+        as_json=as_json,
+        text=lambda: (
+            ", ".join(f"{count} {name}" for name, count in asdict(taken).items() if count)
+            or "nothing to take"
+        ),
+    )
+
+
 @app.command("list")
 def list_(
     ctx: typer.Context,
@@ -193,6 +251,24 @@ def list_(
             else "no downtime is on or announced; --past shows those that are over",
         ),
     )
+
+
+def _parts(resources: list[str], services: list[str], interval: Interval, now: datetime) -> list[Part]:
+    """One part a resource, and one more for each service with a time of its own."""
+    plain = [service for service in services if "=" not in service]
+    timed = [(kind, times) for kind, _, times in (each.partition("=") for each in services) if times]
+    parts = []
+    for resource in resources:
+        if plain or not timed:
+            parts.append(Part(resource=resource, services=tuple(plain), interval=interval))
+        for kind, times in timed:
+            start, slash, end = times.partition("/")
+            if not slash:
+                raise InvalidInput("--service", times, "must be KIND=START/END")
+            begins = parse_moment(start, "--service", now=now, origin=interval.start)
+            own = _interval(begins, parse_moment(end, "--service", now=now, origin=begins))
+            parts.append(Part(resource=resource, services=(kind,), interval=own))
+    return parts
 
 
 def _interval(start: datetime, end: datetime | None) -> Interval:
@@ -230,6 +306,7 @@ def _json(downtime: Downtime, now: datetime) -> dict[str, Any]:
         "claimed_class": downtime.claimed_class,
         "declared_at": downtime.declared_at,
         "cancelled_at": downtime.cancelled_at,
+        "announcement": downtime.announcement,
         "description": downtime.description,
     }
 

@@ -26,6 +26,8 @@ class Right(StrEnum):
     CONTACTS = "contacts"
     #: Announce, change and cancel downtimes.
     DOWNTIMES = "downtimes"
+    #: Send results of probes, under the token's name.
+    RESULTS = "results"
 
 
 @dataclass(frozen=True, kw_only=True)

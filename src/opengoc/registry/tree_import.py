@@ -147,9 +147,12 @@ class _Import:
     def _continue(self, fact: Fact, entry: Entry) -> None:
         row = encode(entry.kind, entry.value, self._ids)
         stored = fact.value or {}
-        if entry.kind == "downtime" and row["resource_id"] == stored.get("resource_id"):
-            # A resource that was renamed changes itself, not its downtimes.
-            row["resource"] = stored["resource"]
+        if entry.kind == "downtime":
+            # A tree has no word for announcements.
+            row["announcement"] = stored.get("announcement")
+            if row["resource_id"] == stored.get("resource_id"):
+                # A resource that was renamed changes itself, not its downtimes.
+                row["resource"] = stored["resource"]
         if row == fact.value or (fact.source != TREE and self._was_said_before(fact, row)):
             self.unchanged[entry.kind] += 1
             return

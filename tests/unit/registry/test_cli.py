@@ -115,6 +115,38 @@ def test_a_downtime_is_announced_changed_cancelled_and_listed(goc: Goc) -> None:
     assert past[added["id"]] == "cancelled"
 
 
+def test_several_resources_and_services_with_times_of_their_own_are_one_announcement(goc: Goc) -> None:
+    words = ["--start", "2026-12-01T00:00:00Z", "--end", "+4h", "--severity", "outage", "--description", "x"]
+    made = goc.json("downtime", "add", "ITB-CONDOR-CE", "ITB-SLURM-CE", *words)
+    assert {each["resource"] for each in made} == {"ITB-CONDOR-CE", "ITB-SLURM-CE"}
+    assert len({each["announcement"] for each in made}) == 1
+    timed = goc.json("downtime", "add", "ITB-SLURM-CE", *words, "--service", "CE=+1h/+30m")
+    assert (timed["start"], timed["end"]) == ("2026-12-01T01:00:00Z", "2026-12-01T01:30:00Z")
+    before = goc.json("downtime", "list", "--past")
+    both = ["--service", "CE", "--service", "CE=+1h/+1h"]
+    assert "down twice at once" in goc("downtime", "add", "ITB-SLURM-CE", *words, *both, code=3)
+    assert "is no resource" in goc("downtime", "add", "ITB-SLURM-CE", "nowhere", *words, code=3)
+    assert goc.json("downtime", "list", "--past") == before
+
+
+def test_a_feed_that_is_no_feed_is_refused(goc: Goc, tmp_path: Path) -> None:
+    (tmp_path / "feed.xml").write_text("<html/>")
+    assert "no answer of GOCDB" in goc("downtime", "import", str(tmp_path / "feed.xml"), code=3)
+    assert "is no file" in goc("downtime", "import", str(tmp_path / "none.xml"), code=3)
+
+
+def test_a_token_is_shown_once_and_kept_as_a_digest(goc: Goc) -> None:
+    secret = goc.json("token", "add", "site operator", "--right", "downtimes", "--site", "ITB-SLURM")["token"]
+    assert goc.json("token", "list") == [
+        {"name": "site operator", "rights": ["downtimes"], "sites": ["ITB-SLURM"]}
+    ]
+    assert secret.encode() not in (goc.home / "goc.db").read_bytes()
+    assert "already stands" in goc("token", "add", "site operator", "--right", "contacts", code=4)
+    assert "is no site" in goc("token", "add", "x", "--right", "downtimes", "--site", "nowhere", code=3)
+    goc("token", "revoke", "site operator", "--why", "left")
+    assert goc.json("token", "list") == []
+
+
 def test_a_list_as_of_a_time_before_the_first_import_is_empty(goc: Goc) -> None:
     assert goc.json("downtime", "list", "--past", "--as-of", "2020-01-01T00:00:00Z") == []
     assert goc.json("registry", "show", "--as-of", "2020-01-01T00:00:00Z")["site"] == 0
