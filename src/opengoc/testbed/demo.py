@@ -1,7 +1,7 @@
 """The demo: from an idle job to the week's report, by the same commands an operator types.
 
 Each step is one ``goc`` command run as a process of its own, so what the demo shows is what the product does.
-Its output goes to ``$GOC_HOME/demo/NN-….log``; the testbed is taken down whatever happens, unless it is to stay.
+Its output goes to ``$GOC_HOME/demo/NN-….log``; the testbed is taken down in the end, unless it is to stay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from opengoc.base.interval import week_name
 
 #: File that marks a home as one the demo made: only such a home does it start afresh.
 MARK = "demo.json"
-FORMATS = {"html": "html", "markdown": "md", "twiki": "twiki", "text": "txt", "json": "json"}
 
 
 class StepFailed(GocError):
@@ -64,28 +63,16 @@ def steps(*, jobs: int, week: str) -> tuple[Step, ...]:
         ),
         Step(title="Probe the services", words=("probe", "run")),
         Step(title="Send pilots until every job is done", words=("factory", "run", "--until-done")),
-        Step(title="Collect the usage of pilots and jobs", words=("accounting", "collect")),
         Step(
             title="Cancel the downtime",
             words=("downtime", "cancel", "{downtime}", "--why", "upgrade postponed"),
         ),
         Step(title="Probe the services again", words=("probe", "run")),
+        Step(title="Collect the usage of pilots and jobs", words=("accounting", "collect")),
         Step(title="Publish the weekly report", words=("report", "publish", "--week", week)),
-        *(
-            Step(
-                title=f"Write the report as {name}",
-                words=(
-                    "report",
-                    "weekly",
-                    "--week",
-                    week,
-                    "--format",
-                    name,
-                    "--output",
-                    f"{{report}}.{suffix}",
-                ),
-            )
-            for name, suffix in FORMATS.items()
+        Step(
+            title="Write it in every format",
+            words=("report", "weekly", "--week", week, "--format", "all", "--output", "{home}/reports"),
         ),
     )
 
@@ -104,8 +91,6 @@ class Demo:
     def run(self, *, jobs: int, keep: bool) -> Path:
         """Everything, in order; returns the HTML report. Raises StepFailed; the testbed is down then, too."""
         week = week_name(utc_now())
-        self._known["report"] = str(self.home / "reports" / f"weekly-{week}")
-        (self.home / "reports").mkdir(parents=True, exist_ok=True)
         try:
             self._do(Step(title="Bring up a pool and two sites", words=("testbed", "up")))
             for step in steps(jobs=jobs, week=week):
@@ -116,7 +101,7 @@ class Demo:
             raise
         if not keep:
             self._do(Step(title="Take the testbed down", words=("testbed", "down")))
-        return Path(f"{self._known['report']}.html")
+        return self.home / "reports" / f"weekly-{week}.html"
 
     def _do(self, step: Step) -> None:
         self._count += 1
