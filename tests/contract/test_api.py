@@ -102,6 +102,21 @@ def test_a_person_is_shown_to_who_may_see_one_and_that_is_written_down(
         assert vault.accesses(conn, limit=1)[0].who == "reader"
 
 
+def test_the_old_addresses_name_persons_to_who_may_see_them(
+    client: TestClient, secrets: dict[str, str]
+) -> None:
+    public = client.get("/rgsummary/xml")
+    assert "<ContactRank>" in public.text and "administrator" not in public.text
+    named = client.get("/rgsummary/xml", headers=bearer(secrets["reader"]))
+    assert "<Name>Site administrator of the testbed</Name>" in named.text
+    assert named.headers["cache-control"] == "no-store"
+    for secret, code in (("wrong", 401), (secrets["operator"], 403)):
+        refused = client.get("/rgsummary/xml", headers=bearer(secret))
+        assert (refused.status_code, "administrator" in refused.text) == (code, False)
+    assert client.get("/rgsummary/xml").text == public.text
+    assert client.post("/rgsummary/xml").status_code == 405
+
+
 def test_an_answer_as_of_a_moment_does_not_change_later(
     client: TestClient, house: House, secrets: dict[str, str]
 ) -> None:

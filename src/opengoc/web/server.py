@@ -14,10 +14,13 @@ from starlette.exceptions import HTTPException
 from opengoc import __version__
 from opengoc.app import House
 from opengoc.base.errors import GocError, InvalidInput, Temporary
+from opengoc.base.instant import utc_now
+from opengoc.monitoring.intake import Intake
 from opengoc.registry.live import LiveRegistry
 from opengoc.web import health, pages, reporting
 from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
+from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
 from opengoc.web.myosg.endpoints import OldAddresses
 from opengoc.web.rendering import Pages
@@ -54,6 +57,8 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.state.live = LiveRegistry(house.database)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)
+    app.state.intake = Intake(house.lake, house.database, who="agents", clock=utc_now)
+    app.include_router(api_results.router)
 
     @app.middleware("http")
     async def _with_headers(request: Request, call_next):  # type: ignore[no-untyped-def]
@@ -62,7 +67,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
             response.headers.setdefault(name, value)
         return response
 
-    app.add_middleware(OldAddresses, live=app.state.live)
+    app.add_middleware(OldAddresses, database=house.database, live=app.state.live)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GocError, _house_error)
     return app

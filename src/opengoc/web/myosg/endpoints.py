@@ -14,7 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opengoc.base.errors import InvalidInput, Temporary
 from opengoc.base.instant import parse_instant, utc_now
+from opengoc.registry.contacts import read_contacts
 from opengoc.registry.live import LiveRegistry
+from opengoc.registry.tokens import Right, token_of
+from opengoc.store.database import Database
 from opengoc.web.myosg.answers import MAKERS, UNFILTERED, Answer, Answers
 from opengoc.web.myosg.filters import Filters, read_filters
 
@@ -34,8 +37,9 @@ def clock() -> Callable[[], datetime]:
 class OldAddresses:
     """ASGI in front of the application: answers the old addresses itself, at the cost of the answer alone."""
 
-    def __init__(self, app: ASGIApp, live: LiveRegistry) -> None:
+    def __init__(self, app: ASGIApp, database: Database, live: LiveRegistry) -> None:
         self._app = app
+        self._database = database
         self._answers = Answers(live)
         self._now = clock()
 
@@ -57,10 +61,27 @@ class OldAddresses:
             # The words of the peer, as text: clients look for them.
             return _text(400, f"Invalid arguments: {error.rule}")
         try:
+            if "authorization" in request.headers:
+                return self._named(request, filters)
             answer = self._answers.answer(path, filters, self._now())
         except Temporary as error:
             return _text(503, str(error), {"Retry-After": "5"})
         return respond(request, answer)
+
+    def _named(self, request: Request, filters: Filters) -> Response:
+        """The answer with names, for a token that may read them; the reading is written down."""
+        path = request.scope["path"]
+        scheme, _, secret = request.headers["authorization"].partition(" ")
+        with self._database.begin() as conn:
+            token = token_of(conn, secret.strip()) if scheme.lower() == "bearer" else None
+            if token is None:
+                return _text(401, "The token is not known, or was revoked", {"WWW-Authenticate": "Bearer"})
+            if Right.CONTACTS not in token.rights:
+                return _text(403, f"The token of {token.name} may not read contacts")
+            persons = read_contacts(conn, who=token.name, why=f"GET {path}")
+        answer = self._answers.named(path, filters, self._now(), persons)
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(answer.body, media_type=answer.media_type, headers=headers)
 
 
 def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
