@@ -14,7 +14,7 @@ import typer
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, utc_now
-from opengoc.cli import factory_import, factory_lint
+from opengoc.cli import factory_explain, factory_import, factory_lint
 from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.condor.session import Pool
 from opengoc.factory.configuration import check_configuration, load_configuration
@@ -29,6 +29,7 @@ from opengoc.settings import FactorySettings
 app = typer.Typer(no_args_is_help=True, help="Send pilots to sites where VOs' jobs wait.")
 app.command("import")(factory_import.import_)
 app.command("lint")(factory_lint.lint_)
+app.add_typer(factory_explain.app, name="explain")
 
 FOLDER = "factory"
 

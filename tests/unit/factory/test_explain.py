@@ -1,52 +1,163 @@
-"""Why a job may not run behind an entry: from the tree that decides it."""
+"""Why a job runs behind one entry and not behind another."""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
-from tests.unit.factory.requirements import ENTRY, JOB, Ad, ads, as_htcondor_reads, texts, tree
+from dataclasses import replace
+from typing import Any
 
-from opengoc.condor.classads import Truth, truth
-from opengoc.factory.explain import decide, rejections
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.factory.world import configuration, entry_table, policy
 
-TEXT = (
-    'job.Count <= entry.Limit && (job.Words == "" || stringListMember(entry.Name, job.Words))'
-    " && (!job.Flag || entry.Open)"
-)
+from opengoc.condor.classads import Truth
+from opengoc.factory.configuration import Configuration
+from opengoc.factory.explain import Verdict, explain_job
+from opengoc.factory.explain_entry import explain_entry
+from opengoc.factory.match import Matching
+from opengoc.factory.model import EntryRow, Limit, Payload, PayloadState
 
-
-def clauses(job: Ad, entry: Ad) -> list[tuple[str, Truth]]:
-    return [(each.clause, each.truth) for each in rejections(tree(TEXT), job=job, entry=entry)]
-
-
-def test_the_clause_that_is_not_true_is_named() -> None:
-    job, entry = {"Count": 4, "Words": "a, b", "Flag": False}, {"Limit": 2, "Name": "b", "Open": False}
-    assert clauses(job, entry) == [("job.Count <= entry.Limit", Truth.FALSE)]
+JOB = {"VO": "cms", "RequestCpus": 1, "RequestMemory": 512, "RequestDisk": 1024}
 
 
-def test_of_an_alternative_every_part_is_named() -> None:
-    job, entry = {"Count": 1, "Words": "a, b", "Flag": True}, {"Limit": 2, "Name": "c", "Open": True}
-    assert clauses(job, entry) == [
-        ('job.Words == ""', Truth.FALSE),
-        ("stringListMember(entry.Name, job.Words)", Truth.FALSE),
+def _verdict(job: dict[str, Any], *tables: str, entry: str = "A", vo: str = "cms") -> Verdict:
+    found = {verdict.entry: verdict for verdict in explain_job(configuration(*tables), job, vo)}
+    return found[entry]
+
+
+def test_a_job_that_fits_is_true_in_every_clause() -> None:
+    verdict = _verdict(JOB)
+    assert verdict.matches
+    assert verdict.rejecting == ()
+    assert [clause.text for clause in verdict.clauses] == [
+        'job.VO =?= "cms"',
+        "job.RequestCpus <= entry.Cores",
+        "job.RequestMemory <= entry.MemoryMiB",
+        "job.RequestDisk <= entry.DiskMiB * 1024",
+        'job.DESIRED_Sites == "" || stringListMember(entry.Site, job.DESIRED_Sites)',
+        "!job.WantSquid || entry.HasSquid",
+    ]
+    assert {clause.value for clause in verdict.clauses} == {Truth.TRUE}
+
+
+def test_the_clause_that_rejects_is_shown_with_what_it_saw() -> None:
+    verdict = _verdict({**JOB, "RequestMemory": 4096})
+    assert not verdict.matches
+    (clause,) = verdict.rejecting
+    assert (clause.text, clause.value) == ("job.RequestMemory <= entry.MemoryMiB", Truth.FALSE)
+    assert [(each.name, each.value) for each in clause.seen] == [
+        ("job.RequestMemory", 4096),
+        ("entry.MemoryMiB", 2048),
     ]
 
 
-def test_an_attribute_that_is_missing_or_of_another_type_shows() -> None:
-    (found,) = rejections(tree("job.Count <= entry.Limit"), job={}, entry={"Limit": 3})
-    assert (found.truth, dict(found.values)) == (Truth.UNDEFINED, {"job.Count": None, "entry.Limit": 3})
-    (found,) = rejections(tree("job.Count <= entry.Limit"), job={"Count": "1"}, entry={"Limit": 3})
-    assert found.truth is Truth.ERROR
+def test_the_parts_of_an_alternative_are_shown() -> None:
+    verdict = _verdict({**JOB, "DESIRED_Sites": "SITE-X, SITE-Y"})
+    (clause,) = verdict.rejecting
+    assert [(part.text, part.value) for part in clause.parts] == [
+        ('job.DESIRED_Sites == ""', Truth.FALSE),
+        ("stringListMember(entry.Site, job.DESIRED_Sites)", Truth.FALSE),
+    ]
+    assert [(each.name, each.value) for each in clause.seen] == [
+        ("job.DESIRED_Sites", "SITE-X, SITE-Y"),
+        ("entry.Site", "SITE-A"),
+    ]
 
 
-def test_a_pair_that_matches_has_no_rejection() -> None:
-    assert clauses({"Count": 1, "Words": "", "Flag": False}, {"Limit": 2, "Name": "c", "Open": True}) == []
+def test_a_default_that_stood_in_is_marked_and_names_know_no_case() -> None:
+    verdict = _verdict({"vo": "cms", "requestmemory": 512})
+    seen = {each.name: (each.value, each.is_default) for clause in verdict.clauses for each in clause.seen}
+    assert seen["job.RequestMemory"] == (512, False)
+    assert seen["job.RequestCpus"] == (1, True)
+    assert verdict.matches
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(text=texts(), job=ads(JOB), entry=ads(ENTRY))
-def test_there_is_a_rejection_for_every_pair_that_does_not_match(text: str, job: Ad, entry: Ad) -> None:
-    held = truth(as_htcondor_reads(text, job, entry))
-    assert decide(tree(text), job=job, entry=entry) is held
-    found = rejections(tree(text), job=job, entry=entry)
-    assert bool(found) is (held is not Truth.TRUE)
-    assert all(each.truth is not Truth.TRUE for each in found)
+def test_undefined_and_error_reject_too() -> None:
+    assert _verdict({**JOB, "RequestCpus": "many"}).rejecting[0].value is Truth.ERROR
+    own = policy('[job.Rank]\ntype = "int"\n[vos.cms]\nrequirements = "job.Rank > 3"\n')
+    asked = replace(configuration(entry_table("A")), policy=own)
+    (verdict,) = explain_job(asked, JOB, "cms")
+    assert [(clause.text, clause.value) for clause in verdict.rejecting] == [
+        ("job.Rank > 3", Truth.UNDEFINED)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "vo", "closed"),
+    [
+        (entry_table("A", enabled="false", reason='"upgrade"'), "cms", "disabled: upgrade"),
+        (entry_table("A", vos='["ligo"]'), "cms", "does not serve cms"),
+        (entry_table("A"), "atlas", "the policy knows no VO 'atlas'"),
+    ],
+)
+def test_an_entry_that_is_closed_says_so(table: str, vo: str, closed: str) -> None:
+    verdict = _verdict({**JOB, "VO": vo}, table, vo=vo)
+    assert (verdict.matches, verdict.closed) == (False, closed)
+
+
+VALUES = st.sampled_from([None, 0, 1, 2, 512, 2048, 4096, 1.5, True, False, "", "SITE-A", "x, SITE-B", "cms"])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["VO", "RequestCpus", "RequestMemory", "RequestDisk", "DESIRED_Sites", "WantSquid"]),
+        VALUES,
+    )
+)
+def test_what_is_explained_is_what_is_matched(attributes: dict[str, Any]) -> None:
+    job = {name: value for name, value in ({"VO": "cms"} | attributes).items() if value is not None}
+    settled: Configuration = configuration(
+        entry_table("A"), entry_table("B", resource='"CE-B"', cores=1, memory_mib=512)
+    )
+    payload = Payload(id="pool#1.0", vo="cms", state=PayloadState.IDLE, attributes=job)
+    (cluster,) = Matching().match(settled, [payload])
+    explained = tuple(each.entry for each in explain_job(settled, job, "cms") if each.matches)
+    assert explained == cluster.entries
+
+
+def _row(**changes: Any) -> EntryRow:
+    row = EntryRow(
+        entry="A",
+        vo="cms",
+        matching_jobs=40,
+        requested=20,
+        allowed=2,
+        limit=Limit.MAX_PILOTS,
+        detail="10 pilots",
+        idle=3,
+        running=4,
+        held=1,
+        free_slots=0,
+    )
+    return replace(row, **changes)
+
+
+def test_an_entry_names_the_limit_that_bound_and_what_each_cap_leaves() -> None:
+    entry = configuration().entries["A"]
+    idle = _row(vo="ligo", matching_jobs=0, requested=0, allowed=0, limit=Limit.NONE, detail="", running=0)
+    said = explain_entry(entry, [_row(), idle, _row(entry="B")])
+    assert [row.vo for row in said.rows] == ["cms", "ligo"]
+    assert said.answer == "max_pilots: 10 pilots"
+    assert [(cap.name, cap.cap, cap.used, cap.left) for cap in said.caps] == [
+        ("max_pilots", 10, 12, 0),
+        ("max_idle", 10, 8, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"allowed": 20}, "nothing bound: 20 pilots were sent"),
+        ({"requested": 0, "allowed": 0}, "nothing bound: the jobs that match find room"),
+        ({"matching_jobs": 0, "requested": 0, "allowed": 0}, "nothing bound: no idle job matches"),
+    ],
+)
+def test_an_entry_that_nothing_binds_says_why_it_gets_none(changes: dict[str, Any], answer: str) -> None:
+    row = _row(limit=Limit.NONE, detail="", **changes)
+    assert explain_entry(configuration().entries["A"], [row]).answer.startswith(answer)
+
+
+def test_an_entry_that_the_cycle_did_not_know_says_so() -> None:
+    said = explain_entry(configuration().entries["B"], [_row()])
+    assert said.rows == ()
+    assert "did not know this entry" in said.answer
