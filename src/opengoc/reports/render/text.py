@@ -96,10 +96,17 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     while sum(widths) > room and max(widths) > _NARROWEST:
         widest = max(widths)
         widths[len(widths) - 1 - widths[::-1].index(widest)] -= 1
-    # Headings are written out where there is room to.
-    for n, column in enumerate(columns):
-        widths[n] += max(0, min(len(column) - widths[n], room - sum(widths)))
+    # Headings take two lines, or one, where there is room for all of them to.
+    for lines in (2, 1):
+        wider = [max(width, _width_for(column, lines)) for width, column in zip(widths, columns, strict=True)]
+        widths = wider if sum(wider) <= room else widths
     return widths
+
+
+def _width_for(heading: str, lines: int) -> int:
+    """The narrowest column that shows the heading in so many lines."""
+    widths = range(1, len(heading))
+    return next((width for width in widths if len(textwrap.wrap(heading, width)) <= lines), len(heading))
 
 
 def _row(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> Iterator[str]:
