@@ -24,6 +24,7 @@ from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
 from opengoc.web.myosg.endpoints import OldAddresses
 from opengoc.web.rendering import Pages
+from opengoc.web.upkeep import Upkeep
 from opengoc.web.watch import Watch
 
 #: Pages load their own style and pictures, nothing from elsewhere and no script at all.
@@ -39,12 +40,14 @@ _HEADERS = {
 
 def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     """The application. It looks at the grid every ``look_seconds`` while it serves."""
-    watch = Watch(house, look_seconds)
+    watch, upkeep = Watch(house, look_seconds), Upkeep(house)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watch.start()
+        upkeep.start()
         yield
+        upkeep.stop()
         watch.stop()
 
     app = FastAPI(title="OpenGOC", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)

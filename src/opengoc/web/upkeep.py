@@ -1,0 +1,60 @@
+"""What has to be done while the pages are served, without anybody asking: send due mail, join small files.
+
+Every chore is safe to repeat and to kill, and one that fails is tried again at the next round.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from opengoc.app import House
+from opengoc.base.errors import GocError
+from opengoc.base.instant import utc_now
+from opengoc.flows import mail
+
+_LOG = logging.getLogger(__name__)
+
+_COMPACT_EVERY = timedelta(days=1)
+
+
+@dataclass
+class Upkeep:
+    """The thread that does the chores every ``interval_seconds``."""
+
+    house: House
+    interval_seconds: float = 60.0
+    _compacted_at: datetime | None = field(default=None, init=False)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the chore under way; a mail half sent is claimed again by the next process."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def once(self, now: datetime) -> None:
+        """One round."""
+        settings = self.house.settings.mail
+        if settings is not None:
+            mail.deliver(self.house.database, mail.MailServer.parse(settings.smtp))
+        if self._compacted_at is None or now - self._compacted_at >= _COMPACT_EVERY:
+            for table in self.house.lake.tables():
+                self.house.lake.compact(table)
+            self._compacted_at = now
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.once(utc_now())
+            except GocError as error:
+                _LOG.warning("action=upkeep failed: %s", error)
+            self._stop.wait(self.interval_seconds)
