@@ -12,12 +12,13 @@ from rich.markup import escape
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import utc_now
-from opengoc.cli.output import Json, emit, house_of, progress, table
-from opengoc.flows.probing import probe
-from opengoc.monitoring import store
+from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.flows.probing import expect_checks, probe
+from opengoc.monitoring import expectation, store
 from opengoc.monitoring.loop import due
 from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.monitoring.probes.check import Check
+from opengoc.monitoring.spool import put_in
 from opengoc.registry.snapshot import Registry
 from opengoc.store.hold import hold
 
@@ -115,8 +116,9 @@ def run(
 ) -> None:
     """Probe now and keep the results. A test job takes up to two minutes."""
     house, now = house_of(ctx), utc_now()
-    with house.checks() as (registry, checks):
-        checks = _chosen(checks, only, registry)
+    folder = house.home / "raw" / "probes"
+    with house.checks() as (registry, every):
+        checks = _chosen(every, only, registry)
         if due_only:
             checks = due(checks, store.current(house.lake, house.database, now=now), now)
         if dry_run:
@@ -124,11 +126,17 @@ def run(
             emit(planned, as_json=as_json, text=lambda: "\n".join(map(str, checks)) or "Nothing is due.")
             return
         with hold(house.home, "probe"), progress() as bar:
+            # What a run that was killed had found comes first.
+            put_in(house.lake, house.database, folder, known_at=now, who=house.who)
+            # Entries that cannot be read are none: then no check is taken for gone.
+            complete = house.settings.factory is None or bool(house.entries(registry))
+            expect_checks(house.database, every, complete=complete, now=now, who=house.who)
             task = bar.add_task("probing", total=len(checks))
             results = probe(
                 house.lake,
                 house.database,
                 checks,
+                folder=folder,
                 agent=socket.gethostname(),
                 who=house.who,
                 clock=utc_now,
@@ -136,6 +144,54 @@ def run(
             )
     results = sorted(results, key=lambda result: (result.target, result.metric))
     emit([_json(result) for result in results], as_json=as_json, text=lambda: _table(results))
+
+
+@app.command()
+def expected(ctx: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
+    """Which metrics are expected of which service, and since when: what A/R is computed over."""
+    with house_of(ctx).database.read() as conn:
+        found = expectation.spells(conn, known_at=as_of)
+    rows = [
+        {"resource": key[0], "service": key[1], "metric": key[2], "spells": several}
+        for key, several in found.items()
+    ]
+    emit(
+        rows,
+        as_json=as_json,
+        text=lambda: table(
+            ["Resource", "Service", "Metric", "Since", "Until"],
+            [
+                [*map(escape, key), f"{several[-1][0]:%Y-%m-%d %H:%M}", _until(several[-1][1])]
+                for key, several in found.items()
+            ],
+            empty="Nothing is expected: no probe ever ran, and no result came in.",
+        ),
+    )
+
+
+def _until(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+@app.command()
+def retire(
+    ctx: typer.Context,
+    resource: Annotated[str, typer.Argument(help="Name of the resource.")],
+    service: Annotated[str, typer.Argument(help="Kind of its service.")],
+    metric: Annotated[str, typer.Argument(help="Metric that is expected no longer.")],
+    why: Annotated[str, typer.Option(help="The reason, kept with the change.")],
+    as_json: Json = False,
+) -> None:
+    """Expect a metric no longer from now on; what it said stays as it was."""
+    house, now = house_of(ctx), utc_now()
+    with house.database.begin() as conn:
+        key = (resource, service, metric)
+        changed = expectation.retire(conn, [key], at=now, who=house.who, why=why)
+    emit(
+        {"retired": bool(changed), "at": now},
+        as_json=as_json,
+        text=lambda: f"{metric} of {resource}/{service} {'retired' if changed else 'was retired before'}",
+    )
 
 
 def _chosen(checks: Sequence[Check], only: Sequence[str] | None, registry: Registry) -> list[Check]:

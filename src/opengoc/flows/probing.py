@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from opengoc.base.ids import new_id
-from opengoc.base.instant import format_instant
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.entries import Entry
-from opengoc.monitoring import commands, expectation, store
-from opengoc.monitoring.loop import due, run_checks
+from opengoc.monitoring import commands, expectation
+from opengoc.monitoring.loop import run_checks
 from opengoc.monitoring.model import ProbeResult, Target
 from opengoc.monitoring.probes import ce, pool, schedd
 from opengoc.monitoring.probes.check import Check, Probe
+from opengoc.monitoring.spool import Spool, put_in
 from opengoc.registry.snapshot import Registry
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
@@ -95,35 +94,29 @@ def expect_checks(
         return expectation.follow_checks(conn, keys, complete=complete, now=now, who=who)
 
 
-def probe_due(
-    lake: Lake,
-    database: Database,
-    checks: Sequence[Check],
-    *,
-    agent: str,
-    who: str,
-    clock: Callable[[], datetime],
-) -> list[ProbeResult]:
-    """One cycle of the probe loop: run what is due by the results that are kept, and keep what it found."""
-    now = clock()
-    waiting = due(checks, store.current(lake, database, now=now), now)
-    return probe(lake, database, waiting, agent=agent, who=who, clock=clock)
-
-
 def probe(
     lake: Lake,
     database: Database,
     checks: Sequence[Check],
     *,
+    folder: Path,
     agent: str,
     who: str,
     clock: Callable[[], datetime],
     tell: Callable[[ProbeResult], None] = lambda _: None,
 ) -> list[ProbeResult]:
-    """Run these checks now and keep their results as one batch."""
-    batch_id = f"probes/{agent}/{format_instant(clock())}/{new_id('run')}"
-    results = run_checks(checks, workers=WORKERS, agent=agent, clock=clock, tell=tell)
-    store.record(lake, database, results, batch_id=batch_id, known_at=clock(), who=who)
+    """Run these checks now; each result is on disk as it comes, and all go into the lake as one batch.
+
+    ``folder``: where results wait for the end of the run; one run at a time works on it.
+    """
+    with Spool(folder) as spool:
+
+        def keep(result: ProbeResult) -> None:
+            spool.add(result)
+            tell(result)
+
+        results = run_checks(checks, workers=WORKERS, agent=agent, clock=clock, tell=keep)
+    put_in(lake, database, folder, known_at=clock(), who=who)
     return results
 
 

@@ -43,6 +43,14 @@ def expected(conn: Connection, *, known_at: datetime | None = None) -> dict[Targ
     return found
 
 
+def spells(
+    conn: Connection, *, known_at: datetime | None = None
+) -> dict[Key, list[tuple[datetime, datetime | None]]]:
+    """The same by resource, service and metric: start and end of each spell; the last may have no end."""
+    standing = facts.standing(conn, KIND, known_at=known_at)
+    return {_key(fact): [(start, end) for start, end in spells_of(fact)] for fact in standing}
+
+
 def expect(
     conn: Connection,
     since: Mapping[Key, datetime],
@@ -65,14 +73,14 @@ def expect(
             value, valid = _value(key, [[at, None]])
             new.append(Assertion(key=canonical_json(key), value=value, valid=valid))
             continue
-        spells = spells_of(fact)
-        if at < spells[0][0]:
-            spells[0][0] = at
-        elif spells[-1][1] is not None and at >= spells[-1][1]:
-            spells.append([at, None])
+        told = spells_of(fact)
+        if at < told[0][0]:
+            told[0][0] = at
+        elif told[-1][1] is not None and at >= told[-1][1]:
+            told.append([at, None])
         else:
             continue
-        value, valid = _value(key, spells)
+        value, valid = _value(key, told)
         facts.supersede(
             conn,
             kind=KIND,
@@ -102,11 +110,11 @@ def retire(
         fact = facts.get(conn, KIND, canonical_json(key))
         if fact is None:
             raise InvalidInput("metric", "/".join(key), "is not expected; see `goc probe expected`")
-        spells = spells_of(fact)
-        if spells[-1][1] is not None or at <= spells[-1][0]:
+        told = spells_of(fact)
+        if told[-1][1] is not None or at <= told[-1][0]:
             continue
-        spells[-1][1] = at.replace(microsecond=0)
-        value, valid = _value(key, spells)
+        told[-1][1] = at.replace(microsecond=0)
+        value, valid = _value(key, told)
         facts.supersede(
             conn,
             kind=KIND,
@@ -168,7 +176,7 @@ def _key(fact: Fact) -> Key:
     return resource, service, metric
 
 
-def _value(key: Key, spells: list[list[Any]]) -> tuple[dict[str, Any], Interval]:
-    written = [[format_instant(start), None if end is None else format_instant(end)] for start, end in spells]
+def _value(key: Key, told: list[list[Any]]) -> tuple[dict[str, Any], Interval]:
+    written = [[format_instant(start), None if end is None else format_instant(end)] for start, end in told]
     value = {"resource": key[0], "service": key[1], "metric": key[2], "spells": written}
-    return value, Interval(spells[0][0], spells[-1][1])
+    return value, Interval(told[0][0], told[-1][1])

@@ -25,7 +25,7 @@ from opengoc.monitoring.model import CurrentStatus, ProbeResult, RunOutcome, Sta
 from opengoc.monitoring.profile import CarriedDaily, FreshFor
 from opengoc.monitoring.timeline import GRAVITY, Reading, Sample
 from opengoc.store.database import Database
-from opengoc.store.facts import Fact, assert_fact, standing, supersede
+from opengoc.store.facts import Assertion, Fact, assert_many, standing, supersede
 from opengoc.store.lake import Lake
 
 TABLE = "probe_results"
@@ -142,7 +142,15 @@ def follow(
         try:
             with database.begin() as conn:
                 facts = {fact.key: fact for fact in standing(conn, STATUS_FACT)}
-                return sum(_follow_one(conn, facts.get(canonical_json(n.key)), n, who) for n in newest)
+                new = [n for n in newest if canonical_json(n.key) not in facts]
+                assertions = [
+                    Assertion(key=canonical_json(n.key), value=_status_value(n), valid=Interval(n.since))
+                    for n in new
+                ]
+                assert_many(conn, kind=STATUS_FACT, assertions=assertions, who=who, source=TABLE)
+                known = ((facts.get(canonical_json(n.key)), n) for n in newest)
+                changed = [_follow_one(conn, fact, n, who) for fact, n in known if fact is not None]
+                return len(new) + sum(changed)
         except Conflict:
             if attempt == _TRIES - 1:
                 raise
@@ -342,8 +350,8 @@ def _newest(lake: Lake, oldest: datetime, as_of: datetime) -> list[_Newest]:
     ]
 
 
-def _follow_one(conn: Connection, fact: Fact | None, newest: _Newest, who: str) -> bool:
-    value = {
+def _status_value(newest: _Newest) -> dict[str, Any]:
+    return {
         "resource": newest.key[0],
         "service": newest.key[1],
         "metric": newest.key[2],
@@ -352,12 +360,9 @@ def _follow_one(conn: Connection, fact: Fact | None, newest: _Newest, who: str) 
         "summary": newest.summary,
         "outcome": newest.outcome.value,
     }
-    key, source = canonical_json(newest.key), TABLE
-    if fact is None:
-        assert_fact(
-            conn, kind=STATUS_FACT, key=key, value=value, valid=Interval(newest.since), who=who, source=source
-        )
-        return True
+
+
+def _follow_one(conn: Connection, fact: Fact, newest: _Newest, who: str) -> bool:
     same = _value(fact)["status"] == newest.status.value
     if parse_instant(_value(fact)["at"]) > newest.at:
         return False
@@ -366,12 +371,12 @@ def _follow_one(conn: Connection, fact: Fact | None, newest: _Newest, who: str) 
     supersede(
         conn,
         kind=STATUS_FACT,
-        key=key,
-        value=value,
+        key=fact.key,
+        value=_status_value(newest),
         valid=Interval(newest.since),
         who=who,
         why=f"was {_value(fact)['status']}",
-        source=source,
+        source=TABLE,
         expect=fact.version,
     )
     return True

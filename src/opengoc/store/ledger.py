@@ -96,6 +96,13 @@ class Lease:
     fence: int
 
 
+def fingerprint(conn: Connection, source: str, event_id: str) -> str | None:
+    """The digest of an event's content as ``source`` last showed it; None where it never did."""
+    one = select(events.c.fingerprint).where(events.c.source == source, events.c.event_id == event_id)
+    found: str | None = conn.execute(one).scalar_one_or_none()
+    return found
+
+
 def saw(conn: Connection, source: str, event_id: str, fingerprint: str) -> Sighting:
     """Note that ``source`` showed the event, and tell whether it did before.
 
