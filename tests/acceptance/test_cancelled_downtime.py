@@ -6,11 +6,19 @@ From outside: the command alone, a home of its own, a month that is over.
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
 from tests.acceptance.command import answer, goc
 
 from opengoc.monitoring import store
@@ -171,3 +179,55 @@ def test_where_the_lost_time_of_a_site_went_adds_up_to_what_it_lacks(home: Path)
     evidence = site["availability"]["evidence"]
     assert lost == evidence["total_seconds"] - evidence["up_seconds"]
     assert all(piece["causes"] for piece in site["losses"]["availability"])
+
+
+def test_the_pages_show_the_month_the_site_and_both_revisions(home: Path, browser: Chrome) -> None:
+    downtime = announce(home)
+    publish = ("report", "publish-ar", "--month", MONTH, "--profile", "rsv-osg")
+    assert goc(home, *publish).returncode == 0
+    assert goc(home, "downtime", "cancel", downtime, "--why", "called off").returncode == 0
+    assert goc(home, *publish, "--why", "approved").returncode == 0
+    with serving(home) as address:
+        browser.get(f"{address}availability/{MONTH}?profile=rsv-osg")
+        row = browser.find_element(By.XPATH, f"//tr[th/a='{SITE}']")
+        shades = [square.get_attribute("class") for square in row.find_elements(By.CSS_SELECTOR, "td.square")]
+        assert len(shades) == (END - START).days
+        assert [place for place, shade in enumerate(shades, start=1) if "low" in str(shade)] == [10]
+        page = browser.find_element(By.TAG_NAME, "main").text
+        assert f"downtime {downtime} cancelled (called off)" in page
+        browser.save_screenshot(str(home.parent / "month.png"))
+        browser.find_element(By.LINK_TEXT, SITE).click()
+        assert browser.find_element(By.TAG_NAME, "h1").text == f"{SITE}, {MONTH}"
+        critical = browser.find_elements(By.CSS_SELECTOR, ".strip .bar.critical")
+        assert "6.0 h" in str(critical[0].get_attribute("title"))
+        browser.save_screenshot(str(home.parent / "site.png"))
+        for revision in ("1", "2"):
+            browser.get(f"{address}availability/{MONTH}/report.html?profile=rsv-osg&revision={revision}")
+            assert f"revision {revision}" in browser.find_element(By.CSS_SELECTOR, ".standing").text
+        browser.get(f"{address}availability/2026-99")
+        assert browser.find_element(By.CSS_SELECTOR, "[role=alert]").text
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[str]:
+    """``goc serve`` for the length of a block; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "opengoc", "--home", str(home), "serve", "--port", str(port)],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, "goc serve did not start"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait(30)

@@ -1,4 +1,6 @@
-"""What has to be done while the pages are served, without anybody asking: send due mail, join small files.
+"""What has to be done while the pages are served, without anybody asking.
+
+Due mail is sent, published A/R reports are reviewed, small files of the lake are joined.
 
 Every chore is safe to repeat and to kill, and one that fails is tried again at the next round.
 """
@@ -13,7 +15,8 @@ from datetime import datetime, timedelta
 from opengoc.app import House
 from opengoc.base.errors import GocError
 from opengoc.base.instant import utc_now
-from opengoc.flows import mail
+from opengoc.flows import availability, mail
+from opengoc.flows.availability import Centre
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Upkeep:
         settings = self.house.settings.mail
         if settings is not None:
             mail.deliver(self.house.database, mail.MailServer.parse(settings.smtp))
+        availability.review(Centre.of(self.house.database, self.house.lake), now=now)
         if self._compacted_at is None or now - self._compacted_at >= _COMPACT_EVERY:
             for table in self.house.lake.tables():
                 self.house.lake.compact(table)
