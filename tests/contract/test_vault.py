@@ -1,12 +1,17 @@
 """Personal data apart from the facts, on every database."""
 
 import re
+from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
 
 from opengoc.base.errors import InvalidInput
-from opengoc.store import vault
-from opengoc.store.database import Database
+from opengoc.store import facts, vault
+from opengoc.store.database import Database, open_database
+from opengoc.store.migrate import MIGRATIONS
 from opengoc.store.vault import Act, Written
 
 
@@ -82,3 +87,26 @@ def test_dropped_references_come_back_under_another_id(database: Database) -> No
 def test_no_person_shows_in_a_repr(database: Database) -> None:
     put(database, c1={"name": "Site administrator"})
     assert "administrator" not in repr(read(database))
+
+
+def test_persons_of_the_first_release_move_out_of_the_facts(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        said = '{"email":null,"name":"Site administrator"}'
+        columns = "seq, kind, key, version, valid_from, known_from, value, who, why, source"
+        row = "1, 'contact', 'c1', 1, 0, 0, :said, 'x', '', ''"
+        connection.execute(text(f"INSERT INTO facts ({columns}) VALUES ({row})"), {"said": said})
+    engine.dispose()
+    database = open_database(url)
+    try:
+        assert read(database, "c1")["c1"].value == {"name": "Site administrator"}
+        with database.read() as conn:
+            assert facts.history(conn, "contact", "c1") == []
+        assert put(database, c1={"name": "Site administrator"}).ids == {"c1": "c1"}
+    finally:
+        database.dispose()
