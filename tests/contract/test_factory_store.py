@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from tests.unit.factory.world import configuration
 
-from opengoc.base.errors import Temporary
+from opengoc.base.errors import Conflict, Temporary
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.act import SUBMISSION, Actor
+from opengoc.factory.applied import applied_now, log_of, record
 from opengoc.factory.model import Pilot, PilotState, Submission, SubmitPilots
 from opengoc.factory.pilots import Premises
 from opengoc.store import ledger
@@ -25,8 +26,11 @@ CONFIGURATION = configuration()
 LATER = NOW + timedelta(minutes=5)
 
 
-def actor(database: Database, folder: Path) -> Actor:
-    """An actor of a factory whose schedd nobody hears: no collector listens on the discard port."""
+def actor(database: Database, folder: Path, digest: str = CONFIGURATION.digest) -> Actor:
+    """An actor of a factory whose schedd nobody hears: no collector listens on the discard port.
+
+    ``digest`` is in force.
+    """
     pool = Pool(name="factory", collector="127.0.0.1:9", token_directory=folder, timeout_seconds=10)
     premises = Premises(
         name="factory",
@@ -36,6 +40,21 @@ def actor(database: Database, folder: Path) -> Actor:
         pilot_file=folder / "goc-pilot",
         folder=folder,
     )
+    with database.begin() as connection:
+        applied = applied_now(connection, "factory")
+        if applied is None or applied.digest != digest:
+            expect = applied.version if applied is not None else None
+            record(
+                connection,
+                "factory",
+                digest=digest,
+                action="apply",
+                difference={},
+                who="operator",
+                why="test",
+                now=NOW,
+                expect=expect,
+            )
     return Actor(database=database, session=Session(pool), premises=premises, configuration=CONFIGURATION)
 
 
@@ -123,3 +142,26 @@ def test_what_a_dead_loop_left_open_is_never_submitted_again(database: Database,
     tried = [path.name for path in tmp_path.glob("pilots/*/*")]
     assert len(tried) == 1
     assert tried != [left.pilot_id]
+
+
+def test_nothing_is_submitted_under_a_digest_that_is_not_in_force(database: Database, tmp_path: Path) -> None:
+    acting = actor(database, tmp_path, digest="0" * 64)
+    with pytest.raises(Conflict, match="0000 is in force: nothing is submitted"):
+        acting.submit(SubmitPilots(entry="A", vo="cms", count=2, reason="test"), now=NOW)
+    assert states(database) == {}
+    assert not (tmp_path / "pilots").exists()
+
+
+def test_of_two_that_planned_on_the_same_only_the_first_is_applied(database: Database) -> None:
+    words = {"action": "apply", "difference": {}, "who": "operator", "why": "test", "now": NOW}
+    with database.begin() as connection:
+        first = record(connection, "factory", digest="1" * 64, expect=None, **words)
+    for late in (None, first.version - 1, first.version + 1):
+        with pytest.raises(Conflict), database.begin() as connection:
+            record(connection, "factory", digest="2" * 64, expect=late, **words)
+    with database.begin() as connection:
+        record(connection, "factory", digest="3" * 64, expect=first.version, **words)
+    with database.read() as connection:
+        assert [each.digest[0] for each in log_of(connection, "factory")] == ["1", "3"]
+        assert applied_now(connection, "factory").digest == "3" * 64
+        assert applied_now(connection, "another") is None

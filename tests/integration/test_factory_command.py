@@ -75,12 +75,13 @@ def test_every_fault_of_both_files_is_named_at_once(home: Path) -> None:
         ("policy.toml", "vos.atlas"),
     ]
     assert all(fault["line"] for fault in found)
-    refused = goc(home, "factory", "run", "--once")
+    refused = goc(home, "factory", "apply")
     assert refused.returncode == 3
     assert "job.Colour" in refused.stderr
 
 
 def test_daemons_that_do_not_answer_freeze_it_and_the_status_says_so(home: Path) -> None:
+    assert goc(home, "factory", "apply").returncode == 0
     dry = goc(home, "factory", "run", "--dry-run", "--json")
     assert dry.returncode == 0, dry.stderr
     assert json.loads(dry.stdout)["actions"] == []

@@ -50,6 +50,8 @@ def own_grid(private_grid: StartGrid) -> Iterator[Grid]:
         grid = private_grid(Path(folder) / "home")
         done = grid.goc("registry", "import", str(grid.home / "registry"))
         assert done.returncode == 0, done.stderr
+        applied = grid.goc("factory", "apply", "--why", "test")
+        assert applied.returncode == 0, applied.stderr
         try:
             yield grid
         finally:
@@ -118,7 +120,7 @@ def slurm_jobs(grid: Grid) -> set[tuple[str, str]]:
 def digest_of(grid: Grid) -> str:
     house = House(grid.home)
     try:
-        return factory_loop(house).configuration.digest
+        return factory_loop(house).force().configuration.digest
     finally:
         house.close()
 

@@ -14,10 +14,10 @@ import typer
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, utc_now
-from opengoc.cli import factory_explain, factory_import, factory_lint
+from opengoc.cli import factory_apply, factory_explain, factory_import, factory_lint
 from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.condor.session import Pool
-from opengoc.factory.configuration import check_configuration, load_configuration
+from opengoc.factory.configuration import check_configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.loop import FactoryLoop
 from opengoc.factory.model import CollectPilot, Decision, RemovePilot, SubmitPilots
@@ -31,7 +31,9 @@ app.command("import")(factory_import.import_)
 app.command("lint")(factory_lint.lint_)
 app.add_typer(factory_explain.app, name="explain")
 
-FOLDER = "factory"
+app.add_typer(factory_apply.app)
+
+FOLDER = factory_apply.FOLDER
 
 
 @app.callback()
@@ -111,12 +113,9 @@ def entries(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def factory_loop(house: House) -> FactoryLoop:
-    """The factory of an installation, ready to run. Raises InvalidInput naming every fault of its files."""
+    """The factory of an installation, ready to run what is in force."""
     settings = _settings(house)
     pool = next(pool for pool in house.settings.pools if pool.name == settings.pool)
-    with house.database.read() as connection:
-        registry = load_registry(connection)
-    configuration = load_configuration(house.path(settings.entries), house.path(settings.policy), registry)
     folder = house.home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     pilot_file = folder / "goc-pilot"
@@ -140,7 +139,7 @@ def factory_loop(house: House) -> FactoryLoop:
             pilot_file=pilot_file,
             folder=folder,
         ),
-        configuration=configuration,
+        bundles=factory_apply.desk_of(house).bundles,
         cycle_seconds=settings.cycle_seconds,
     )
 

@@ -19,6 +19,7 @@ from opengoc.base.ids import new_id
 from opengoc.condor.classads import literal
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
+from opengoc.factory.applied import applied_now
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.model import SUBMISSION as SUBMISSION
 from opengoc.factory.model import CollectPilot, Pilot, RemovePilot, Submission, SubmitPilots
@@ -36,7 +37,7 @@ _AT_ONCE = 1000
 
 
 class Actor:
-    """Acts for one factory, with one configuration."""
+    """Acts for one factory, with the configuration that it was handed last."""
 
     def __init__(
         self, *, database: Database, session: Session, premises: Premises, configuration: Configuration
@@ -46,6 +47,10 @@ class Actor:
         self._premises = premises
         self._configuration = configuration
         self._lease_seconds = session.pool.timeout_seconds + _GRACE_SECONDS
+
+    def take(self, configuration: Configuration) -> None:
+        """Act with another configuration from now on."""
+        self._configuration = configuration
 
     def submissions(self) -> tuple[Submission, ...]:
         """Pilots decided on whose arrival in the queue is not settled."""
@@ -70,7 +75,10 @@ class Actor:
                     log.warning("action=abandon pilot=%s reason=not in the queue", effect.key)
 
     def submit(self, action: SubmitPilots, *, now: datetime) -> int:
-        """Submit the pilots; how many arrived. Raises Temporary or Permanent when one did not."""
+        """Submit the pilots; how many arrived. Raises Temporary or Permanent when one did not.
+
+        Raises Conflict, and submits none, when the configuration is not the one that is applied.
+        """
         effects = self._decide_ids(action, now=now)
         done: list[Effect] = []
         try:
@@ -120,6 +128,12 @@ class Actor:
         ids = {new_id("plt") for _ in range(action.count)}
         payload = {"entry": action.entry, "vo": action.vo, "digest": self._configuration.digest}
         with self._database.begin() as connection:
+            # In the transaction that decides on the pilots: an apply comes before or after it.
+            applied = applied_now(connection, self._premises.name)
+            if applied is None or applied.digest != self._configuration.digest:
+                in_force = applied.digest[:12] if applied is not None else "nothing"
+                digest = self._configuration.digest[:12]
+                raise Conflict(f"{in_force} is in force: nothing is submitted under digest {digest}")
             for pilot_id in sorted(ids):
                 ledger.owe(connection, kind=SUBMISSION, key=pilot_id, payload=payload, due_at=now)
             claimed = ledger.claim(

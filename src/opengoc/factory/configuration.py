@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import canonical_json, digest
+from opengoc.factory.canaries import Canary, read_canaries
 from opengoc.factory.entries import Entry, KnownResource, read_entries
 from opengoc.factory.expression import Requirements
 from opengoc.factory.faults import Fault, refuse
@@ -28,10 +29,25 @@ class Configuration:
     policy: Policy
     #: SHA-256 of the content: the same entries and policy have the same digest, whatever their layout.
     digest: str
+    #: What must run and must not, tried before it is applied; no part of the digest.
+    canaries: tuple[Canary, ...] = ()
+    #: (digest, entry, VO) of pilots sent under an earlier digest that decide as this one's do.
+    alike: frozenset[tuple[str, str, str]] = frozenset()
 
     def start(self, entry: Entry, vo: str) -> str:
         """What a pilot of this entry and VO decides by."""
         return self.policy.requirements[vo].start(entry.values())
+
+    def starts(self) -> dict[str, dict[str, str]]:
+        """START of every entry, by VO."""
+        return {
+            name: {vo: self.start(entry, vo) for vo in entry.vos if vo in self.policy.requirements}
+            for name, entry in sorted(self.entries.items())
+        }
+
+    def is_current(self, digest: str, entry: str, vo: str) -> bool:
+        """Whether a pilot sent under this digest decides as one that is sent now would."""
+        return digest == self.digest or (digest, entry, vo) in self.alike
 
     def requirements(self, vo: str) -> Requirements | None:
         """What a VO requires; None for a VO that the policy does not know."""
@@ -50,25 +66,61 @@ def check_configuration(
     entries_file: Path, policy_file: Path, registry: Registry
 ) -> tuple[Configuration, Mapping[Path, tuple[Fault, ...]]]:
     """What is right in the two files, and every fault by file. Raises InvalidInput where one is no TOML."""
-    policy, policy_faults = read_policy(_text(policy_file), str(policy_file))
-    entries, entry_faults = read_entries(
-        _text(entries_file),
-        str(entries_file),
-        vocabulary=policy.vocabulary,
-        resources=known_resources(registry),
-    )
-    entry_faults += tuple(_without_policy(entries, policy))
-    configuration = Configuration(
-        entries={entry.name: entry for entry in entries},
-        policy=policy,
-        digest=digest_of(entries, policy),
+    resources = known_resources(registry)
+    configuration, entry_faults, policy_faults = read_configuration(
+        read_text(entries_file),
+        read_text(policy_file),
+        resources,
+        names=(str(entries_file), str(policy_file)),
     )
     return configuration, {policy_file: policy_faults, entries_file: entry_faults}
 
 
+def read_configuration(
+    entries_text: str,
+    policy_text: str,
+    resources: Mapping[str, KnownResource],
+    *,
+    names: tuple[str, str],
+) -> tuple[Configuration, tuple[Fault, ...], tuple[Fault, ...]]:
+    """What is right in two texts, the faults of the entries and those of the policy; ``names`` for messages.
+
+    Raises InvalidInput where one is no TOML.
+    """
+    policy, policy_faults = read_policy(policy_text, names[1])
+    entries, entry_faults = read_entries(
+        entries_text, names[0], vocabulary=policy.vocabulary, resources=resources
+    )
+    known = frozenset(entry.name for entry in entries)
+    canaries, canary_faults = read_canaries(
+        policy_text, names[1], vocabulary=policy.vocabulary, entries=known
+    )
+    configuration = Configuration(
+        entries={entry.name: entry for entry in entries},
+        policy=policy,
+        digest=digest_of(entries, policy),
+        canaries=canaries,
+    )
+    entry_faults += tuple(_without_policy(entries, policy))
+    return configuration, entry_faults, policy_faults + canary_faults
+
+
 def digest_of(entries: tuple[Entry, ...], policy: Policy) -> str:
-    """The content digest: of values, so that comments, blanks and the order of tables do not count."""
-    content = {"entries": [asdict(entry) for entry in entries], "policy": policy.content()}
+    """The content digest: of values, so that comments, blanks and the order of tables do not count.
+
+    The rendered STARTs belong to it: a release that renders them otherwise gives another digest.
+    """
+    starts = {
+        entry.name: {
+            vo: policy.requirements[vo].start(entry.values()) for vo in entry.vos if vo in policy.requirements
+        }
+        for entry in entries
+    }
+    content = {
+        "entries": [asdict(entry) for entry in entries],
+        "policy": policy.content(),
+        "starts": starts,
+    }
     return digest(canonical_json(content))
 
 
@@ -97,7 +149,8 @@ def _without_policy(entries: tuple[Entry, ...], policy: Policy) -> list[Fault]:
     ]
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of a configuration file. Raises InvalidInput where it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from opengoc.factory.bounds import bounds_of, count_failures, count_pilots
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.demand import Place, Share, divide
-from opengoc.factory.match import match
+from opengoc.factory.match import Matching
 from opengoc.factory.model import (
     Action,
     CollectPilot,
@@ -40,13 +40,17 @@ def decide(
     now: datetime,
     memory: Memory,
     pace: Pace | None = None,
+    matching: Matching | None = None,
 ) -> Decision:
-    """The actions of one cycle and what they rest on."""
+    """The actions of one cycle and what they rest on.
+
+    ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
+    """
     pace = pace or Pace()
     frozen = why_frozen(snapshot, memory)
     failures = count_failures(snapshot, memory)
     pilots = count_pilots(snapshot)
-    clusters = match(configuration, snapshot.payloads)
+    clusters = (matching or Matching()).match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
     rooms = list(rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace))
     assigned = assign(clusters, [room for room in rooms if room.rank < LATE])

@@ -20,9 +20,12 @@ from opengoc.base.errors import GocError, Permanent
 from opengoc.base.instant import utc_now
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.act import Actor
-from opengoc.factory.configuration import Configuration
+from opengoc.factory.applied import applied_now
+from opengoc.factory.bundles import Bundles
 from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
 from opengoc.factory.decide import decide
+from opengoc.factory.force import Force, in_force
+from opengoc.factory.match import Matching
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
@@ -35,6 +38,7 @@ from opengoc.factory.model import (
 )
 from opengoc.factory.observe import observe
 from opengoc.factory.pilots import Premises
+from opengoc.factory.recent import RecentJobs
 from opengoc.registry.store import load_registry
 from opengoc.store.database import Database
 from opengoc.store.hold import hold
@@ -59,11 +63,17 @@ class FactoryLoop:
     #: The pool of the factory's own schedd.
     factory: Pool
     premises: Premises
-    configuration: Configuration
+    #: Where what was applied is kept; the loop runs nothing else.
+    bundles: Bundles
     cycle_seconds: float
     pace: Pace = field(default_factory=Pace)
     #: Set it to end the loop after the cycle under way.
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def force(self) -> Force:
+        """What is in force now. Raises Permanent before the first apply."""
+        with self.database.read() as connection:
+            return in_force(connection, self.bundles, self.premises.name)
 
     def once(self) -> Cycle:
         """One cycle. Raises Temporary when a loop runs already in this home."""
@@ -117,37 +127,54 @@ class Runner:
         self._pool = pool
         self._factory = factory
         self._memory = Memory()
+        self._matching = Matching()
         self._history = History(loop.lake)
+        self._recent = RecentJobs(loop.premises.folder)
+        self._force = loop.force()
         self._actor = Actor(
             database=loop.database,
             session=factory,
             premises=loop.premises,
-            configuration=loop.configuration,
+            configuration=self._force.configuration,
         )
 
     def look(self) -> tuple[Snapshot, Decision]:
         """Observe and decide."""
         loop = self._loop
+        self._take_what_is_in_force()
+        configuration = self._force.configuration
         snapshot = observe(
             pool=self._pool,
             schedds=loop.schedds,
             factory=self._factory,
             factory_schedd=loop.premises.schedd,
             factory_name=loop.premises.name,
-            job_attributes=loop.configuration.policy.job_attributes,
+            # All that are declared: a plan may name what the policy in force does not.
+            job_attributes=sorted(each.name for each in configuration.policy.vocabulary.job.values()),
             submissions=self._actor.submissions(),
         )
         with loop.database.read() as connection:
             registry = load_registry(connection)
         decision = decide(
             snapshot,
-            loop.configuration,
+            configuration,
             registry,
             now=utc_now(),
             memory=self._memory,
             pace=loop.pace,
+            matching=self._matching,
         )
         return snapshot, decision
+
+    def _take_what_is_in_force(self) -> None:
+        """Follow an apply or a rollback. Raises Permanent where its bundle does not stand."""
+        loop = self._loop
+        with loop.database.read() as connection:
+            applied = applied_now(connection, loop.premises.name)
+        if applied is None or applied.version != self._force.applied.version:
+            self._force = loop.force()
+            self._actor.take(self._force.configuration)
+            log.warning("action=take digest=%s", self._force.configuration.digest)
 
     def cycle(self) -> Cycle:
         """Observe, decide, act, and keep what happened."""
@@ -161,10 +188,11 @@ class Runner:
             decision,
             at=at,
             seconds=round(time.monotonic() - began, 3),
-            digest=self._loop.configuration.digest,
+            digest=self._force.configuration.digest,
             done=done,
             failures=failures,
         )
+        self._recent.see(snapshot.payloads, now=at)
         write_status(self._loop.premises.folder, cycle)
         self._history.write(cycle)
         if decision.frozen:

@@ -82,16 +82,22 @@ def observe(
     """The snapshot of now. Never raises for a daemon that does not answer: its part is incomplete then."""
     names = [*_PAYLOAD_NAMES, *(name for name in job_attributes if name not in _PAYLOAD_NAMES)]
     # The pilots first, the pool after: a pilot that joins meanwhile is then seen twice, never missed.
-    pilots = factory.jobs(factory_schedd, f"GLIDEIN_Factory is {literal(factory_name)}", _PILOT_NAMES)
+    pilots = observe_pilots(factory, schedd=factory_schedd, factory_name=factory_name)
     queues = [(schedd, pool.jobs(schedd, _PAYLOADS, names)) for schedd in schedds]
     slots = pool.slots(_SLOTS, _SLOT_NAMES)
-    in_queue = {str(ad.get("GOC_PilotId")) for ad in pilots.items}
+    in_queue = {pilot.id for pilot in pilots.items}
     return Snapshot(
         queues=tuple(_each(queue, partial(_payload, schedd=schedd)) for schedd, queue in queues),
-        pilots=_each(pilots, _pilot),
+        pilots=pilots,
         slots=_each(slots, _slot),
         submissions=tuple(each for each in submissions if each.pilot_id not in in_queue),
     )
+
+
+def observe_pilots(factory: Session, *, schedd: str, factory_name: str) -> Observation[Pilot]:
+    """The pilots of a factory in its schedd's queue. Never raises, as ``observe``."""
+    mine = f"GLIDEIN_Factory is {literal(factory_name)}"
+    return _each(factory.jobs(schedd, mine, _PILOT_NAMES), _pilot)
 
 
 def _each(found: Observation[Ad], read: Callable[[Ad], T]) -> Observation[T]:

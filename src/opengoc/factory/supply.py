@@ -101,9 +101,11 @@ def rooms_of(
 ) -> Iterable[Room]:
     """Free slots, running pilots that have yet to join, waiting pilots: the oldest of each first."""
     for slot in snapshot.slots.items:
-        # A pilot of another digest decides by another policy: whether it takes a job is not ours to say.
-        if slot.accepting and slot.cores and slot.digest == configuration.digest:
-            for vo in slot.vos:
+        if not slot.accepting or not slot.cores:
+            continue
+        for vo in slot.vos:
+            # A pilot that decides otherwise is no supply: whether it takes a job is not ours to say.
+            if configuration.is_current(slot.digest, slot.entry, vo):
                 yield Room(
                     pilot_id=slot.pilot_id,
                     entry=slot.entry,
@@ -114,7 +116,7 @@ def rooms_of(
                 )
     for pilot in sorted(snapshot.pilots.items, key=lambda pilot: (pilot.since, pilot.id)):
         entry = configuration.entries.get(pilot.entry)
-        if entry is None or pilot.digest != configuration.digest:
+        if entry is None or not configuration.is_current(pilot.digest, pilot.entry, pilot.vo):
             continue
         due = pilot.since + timedelta(seconds=pace.join_seconds)
         if pilot.state is PilotState.RUNNING and pilot.id not in joined and now < due:

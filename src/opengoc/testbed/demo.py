@@ -46,6 +46,10 @@ def steps(*, jobs: int, week: str) -> tuple[Step, ...]:
     return (
         Step(title="Load the registry of sites and VOs", words=("registry", "import", "{home}/registry")),
         Step(
+            title="Put the factory's entries and policy in force",
+            words=("factory", "apply", "--why", "first grid"),
+        ),
+        Step(
             title=f"Put {jobs} jobs of two VOs into the queue",
             words=("testbed", "submit", "--jobs", str(jobs)),
         ),
