@@ -125,13 +125,16 @@ class House:
             return {}
 
     @contextmanager
-    def checks(self) -> Iterator[tuple[Registry, list[Check]]]:
-        """The registry as it stands, and every check of what is there to probe, for the length of a block."""
+    def checks(self, registry: Registry | None = None) -> Iterator[tuple[Registry, list[Check]]]:
+        """The registry as it stands, and every check of what is there to probe, for the length of a block.
+
+        ``registry``: the one that stands, where the caller holds it already.
+        """
         from opengoc.flows.probing import Grid, open_checks
         from opengoc.monitoring import commands, store
 
         store.declare(self.lake)
-        registry = self.registry()
+        registry = registry or self.registry()
         factory = self.settings.factory
         grid = Grid(
             pools=[(self.pool(pool.name), pool.schedds) for pool in self.settings.pools],

@@ -102,7 +102,9 @@ def sites_now(
     registry: Registry, entries: Mapping[str, Entry], states: Iterable[ServiceState], look: Look
 ) -> list[SiteNow]:
     """Every site of the registry, by name."""
-    states = list(states)
+    by_name: dict[str, list[ServiceState]] = {}
+    for state in states:
+        by_name.setdefault(state.site, []).append(state)
     pilots = look.pilots()
 
     def count(entry: str, state: PilotState) -> int | None:
@@ -121,7 +123,7 @@ def sites_now(
         SiteNow(
             site=site,
             resources=registry.resources_of(name),
-            services=tuple(state for state in states if state.site == name),
+            services=tuple(by_name.get(name, ())),
             entries=tuple(by_site.get(name, ())),
         )
         for name, site in sorted(registry.sites.items())

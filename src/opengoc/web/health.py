@@ -15,8 +15,9 @@ from opengoc.app import House
 from opengoc.base.errors import GocError
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.factory.model import PayloadState, PilotState
+from opengoc.registry.snapshot import Registry
 from opengoc.store import facts
-from opengoc.web.pages import service_states_of
+from opengoc.web.pages import registry_of, service_states_of
 from opengoc.web.watch import Look, Watch
 
 router = APIRouter()
@@ -40,13 +41,15 @@ def healthz(request: Request) -> JSONResponse:
 def metrics(request: Request) -> Response:
     """The grid now, in Prometheus' text format. What is unknown is absent, never 0."""
     registry = CollectorRegistry()
-    registry.register(_Grid(request.app.state.house, request.app.state.watch.latest))
+    grid = _Grid(request.app.state.house, registry_of(request), request.app.state.watch.latest)
+    registry.register(grid)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _Grid(Collector):
-    def __init__(self, house: House, look: Look) -> None:
+    def __init__(self, house: House, registry: Registry, look: Look) -> None:
         self._house = house
+        self._registry = registry
         self._look = look
 
     def collect(self) -> Iterable[Metric]:
@@ -62,7 +65,7 @@ class _Grid(Collector):
         family = GaugeMetricFamily("goc_payload_jobs", "Payload jobs in the queues", labels=["vo", "state"])
         jobs = self._look.jobs()
         if jobs is not None:
-            known = {vo for vo, _ in jobs} | {name.casefold() for name in self._house.registry().vos}
+            known = {vo for vo, _ in jobs} | {name.casefold() for name in self._registry.vos}
             for vo in sorted(known):
                 for state in PayloadState:
                     family.add_metric([vo, state.value], jobs.get((vo, state), 0))
@@ -72,7 +75,7 @@ class _Grid(Collector):
         family = GaugeMetricFamily("goc_pilots", "Pilots in the factory's queue", labels=["entry", "state"])
         pilots = self._look.pilots()
         if pilots is not None:
-            known = {entry for entry, _ in pilots} | self._house.entries().keys()
+            known = {entry for entry, _ in pilots} | self._house.entries(self._registry).keys()
             for entry in sorted(known):
                 for state in PilotState:
                     family.add_metric([entry, state.value], pilots.get((entry, state), 0))
@@ -91,7 +94,7 @@ class _Grid(Collector):
             "1 for the state a service is in",
             labels=["site", "resource", "service", "status"],
         )
-        for state in service_states_of(self._house, self._house.registry(), utc_now()):
+        for state in service_states_of(self._house, self._registry, utc_now()):
             family.add_metric(
                 [state.site, state.target.resource, state.target.service, state.status.value], 1
             )

@@ -15,6 +15,7 @@ from opengoc.factory.entries import Entry
 from opengoc.factory.model import PayloadState, PilotState
 from opengoc.monitoring import store
 from opengoc.monitoring.standing import ServiceState, service_states
+from opengoc.registry.live import LiveRegistry
 from opengoc.registry.snapshot import Registry
 from opengoc.web.drafts import Drafts
 from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
@@ -30,9 +31,15 @@ REFRESH_SECONDS = 15
 def service_states_of(house: House, registry: Registry, now: datetime) -> list[ServiceState]:
     """How every probed service stands now."""
     store.declare(house.lake)
-    with house.checks() as (_, checks):
+    with house.checks(registry) as (_, checks):
         intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
     return service_states(registry, store.current(house.lake, house.database, now=now), intervals, now=now)
+
+
+def registry_of(request: Request) -> Registry:
+    """The registry as it stands, read from the database only where it changed."""
+    live: LiveRegistry = request.app.state.live
+    return live.current()[0]
 
 
 def drafts_of(request: Request) -> Drafts:
@@ -50,7 +57,7 @@ class _Now:
         watch: Watch = request.app.state.watch
         self.look: Look = watch.latest
         self.now = utc_now()
-        self.registry: Registry = self.house.registry()
+        self.registry = registry_of(request)
         self.entries: dict[str, Entry] = dict(self.house.entries(self.registry))
 
     def sites(self) -> list[SiteNow]:
