@@ -1,5 +1,7 @@
 """``$GOC_HOME/probes.toml``: plugins of the Nagios convention, and the services that they probe.
 
+Its ``[[probe]]`` tables are those of ``builtin``.
+
     [[command]]
     metric = "tcp-port"
     argv = ["/usr/lib/nagios/plugins/check_tcp", "-H", "{host}", "-p", "{port}"]
@@ -13,7 +15,7 @@ Words in braces: host and port of the endpoint, fqdn, endpoint, resource, servic
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -23,9 +25,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator
 
 from opengoc.base.errors import InvalidInput
+from opengoc.monitoring.builtin import Builtin, probes_of
 from opengoc.monitoring.model import Finding, Target
 from opengoc.monitoring.probes.answers import could_not_probe
-from opengoc.monitoring.probes.check import Check
+from opengoc.monitoring.probes.check import Check, Probe
 from opengoc.monitoring.probes.command import CommandProbe
 from opengoc.registry.model import Resource
 from opengoc.registry.snapshot import Registry
@@ -62,6 +65,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     command: tuple[_Command, ...] = ()
+    probe: tuple[Builtin, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,25 +86,36 @@ def command_checks(
 
     Raises InvalidInput with every fault of the file, and for a metric that probes one target twice.
     """
+    file = _read(path)
     checks: dict[tuple[str, Target], Check] = {}
-    for command in _read(path).command:
-        for resource in sorted(registry.resources.values(), key=lambda r: r.name):
-            if not resource.in_use or (command.resources and resource.name not in command.resources):
-                continue
-            for kind in command.services:
-                if not resource.offers(kind):
-                    continue
-                target = Target(resource.name, kind)
-                if (command.metric, target) in checks:
-                    raise InvalidInput(str(path), command.metric, f"probes {target} more than once")
-                checks[command.metric, target] = Check(
-                    metric=command.metric,
-                    target=target,
-                    probe=_probe(command.argv, _words(resource, kind)),
-                    interval_seconds=command.interval_seconds or interval_seconds,
-                    timeout_seconds=command.timeout_seconds or timeout_seconds,
-                )
+
+    def add(table: _Command | Builtin, metric: str, target: Target, probe: Probe) -> None:
+        if (metric, target) in checks:
+            raise InvalidInput(str(path), metric, f"probes {target} more than once")
+        checks[metric, target] = Check(
+            metric=metric,
+            target=target,
+            probe=probe,
+            interval_seconds=table.interval_seconds or interval_seconds,
+            timeout_seconds=table.timeout_seconds or timeout_seconds,
+        )
+
+    for command in file.command:
+        for target, probe in _probes(command, registry):
+            add(command, command.metric, target, probe)
+    for table in file.probe:
+        for metric, target, built_in in probes_of(table, registry):
+            add(table, metric, target, built_in)
     return list(checks.values())
+
+
+def _probes(command: _Command, registry: Registry) -> Iterator[tuple[Target, Probe]]:
+    for resource in sorted(registry.resources.values(), key=lambda r: r.name):
+        if not resource.in_use or (command.resources and resource.name not in command.resources):
+            continue
+        for kind in command.services:
+            if resource.offers(kind):
+                yield Target(resource.name, kind), _probe(command.argv, _words(resource, kind))
 
 
 def _words(resource: Resource, kind: str) -> dict[str, str]:

@@ -78,3 +78,38 @@ def test_a_faulty_file_is_refused_with_the_place(tmp_path: Path, text: str, faul
     with pytest.raises(InvalidInput, match=r"probes\.toml") as raised:
         checks(tmp_path, text)
     assert fault in str(raised.value)
+
+
+def test_built_in_probes_are_for_the_services_that_offer_them(tmp_path: Path) -> None:
+    file = tmp_path / "probes.toml"
+    file.write_text(
+        '[[probe]]\nkind = "certificate"\nservices = ["CE"]\nwarn_days = 30\n'
+        '[[probe]]\nkind = "xrootd"\nmetric = "storage"\ninterval_seconds = 60\n'
+        'services = ["XRootD component"]\n'
+    )
+    checks = command_checks(file, registry(), interval_seconds=300, timeout_seconds=10)
+    assert {(c.metric, str(c.target), c.interval_seconds) for c in checks} == {
+        ("certificate", "alpha-ce1/CE", 300),
+        ("certificate", "beta-ce/CE", 300),
+        ("storage", "beta-se/XRootD component", 60),
+    }
+    by_target = {str(check.target): check.probe for check in checks}
+    assert vars(by_target["alpha-ce1/CE"])["port"] == 9619
+    assert vars(by_target["beta-se/XRootD component"])["host"] == "beta-se.example.org"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[probe]]\nkind = "telnet"\nservices = ["CE"]\n',
+        '[[probe]]\nkind = "http"\n',
+        '[[probe]]\nkind = "issuer"\nservices = ["CE"]\n',
+        '[[probe]]\nkind = "http"\nservices = ["CE"]\nport = 70000\n',
+        '[[probe]]\nkind = "http"\nservices = ["CE"]\n[[probe]]\nkind = "http"\nservices = ["CE"]\n',
+    ],
+)
+def test_a_faulty_built_in_probe_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "probes.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput):
+        command_checks(file, registry(), interval_seconds=300, timeout_seconds=10)
