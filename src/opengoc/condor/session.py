@@ -60,8 +60,8 @@ class Session:
     """A pool seen with one identity. A context manager; safe to share between threads, one call at a time.
 
     HTCondor's library keeps configuration and tokens per process, so each Session has a worker process of its
-    own, started at first use, ended and replaced when a call passes its deadline. The worker also ends with
-    the thread that started it: share a Session between threads that live as long as it does.
+    own, started at first use, ended and replaced when a call passes its deadline. It ends with this process,
+    however that ends.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -86,19 +86,29 @@ class Session:
                 self._token_folder.cleanup()
                 self._token_folder = None
 
-    def ads(self, kind: AdKind, constraint: str = "true", projection: Sequence[str] = ()) -> Observation[Ad]:
-        """Ads of the collector."""
+    def ads(
+        self,
+        kind: AdKind,
+        constraint: str = "true",
+        projection: Sequence[str] = (),
+        *,
+        texts: Sequence[str] = (),
+    ) -> Observation[Ad]:
+        """Ads of the collector; beside the projection, ``texts`` come as the expressions that they are."""
         return self._observe(
             f"{kind} ads of {self.pool.name}",
             "ads",
             kind=kind,
             constraint=constraint,
             projection=list(projection),
+            texts=list(texts),
         )
 
-    def slots(self, constraint: str = "true", projection: Sequence[str] = ()) -> Observation[Ad]:
+    def slots(
+        self, constraint: str = "true", projection: Sequence[str] = (), *, texts: Sequence[str] = ()
+    ) -> Observation[Ad]:
         """Slots of the pool."""
-        return self.ads("Startd", constraint, projection)
+        return self.ads("Startd", constraint, projection, texts=texts)
 
     def schedds(self, constraint: str = "true", projection: Sequence[str] = ()) -> Observation[Ad]:
         """Schedds of the pool."""
@@ -217,7 +227,7 @@ class Session:
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "opengoc.condor.worker", str(os.getpid())],
+            [sys.executable, "-m", "opengoc.condor.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment(),

@@ -2,17 +2,19 @@
 
 HTCondor's client library keeps its configuration and its choice of token per process, holds the interpreter
 while it waits for a daemon, and may wait long. Here it has a process of its own, which its Session ends at
-the deadline. Started as ``python -m opengoc.condor.worker PARENT_PID``; ends when the pipe closes.
+the deadline. Started as ``python -m opengoc.condor.worker``; ends when the pipe closes, whatever it is doing.
 """
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import os
+import select
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 # isort: off
@@ -23,8 +25,6 @@ import classad2
 
 from opengoc.condor.classads import UNDEFINED, evaluated, from_classad
 from opengoc.condor.wire import read_message, write_message
-
-_PR_SET_PDEATHSIG = 1
 
 #: Rounds of fetching what the fetched expressions refer to; more than any sane ad nests.
 _MAX_REFERENCE_ROUNDS = 4
@@ -55,11 +55,13 @@ class Worker:
             self._schedds.clear()
             raise
 
-    def ads(self, kind: str, constraint: str, projection: list[str]) -> list[dict[str, Any]]:
-        """Ads of the collector."""
+    def ads(
+        self, kind: str, constraint: str, projection: list[str], texts: list[str]
+    ) -> list[dict[str, Any]]:
+        """Ads of the collector; ``texts`` as the expressions that they are."""
         ad_type = getattr(htcondor2.AdType, kind)
         return _fetch(
-            lambda names: self._collector.query(ad_type, constraint or None, names or None), projection
+            lambda names: self._collector.query(ad_type, constraint or None, names or None), projection, texts
         )
 
     def jobs(self, schedd: str, constraint: str, projection: list[str]) -> list[dict[str, Any]]:
@@ -109,27 +111,38 @@ class Worker:
         return self._schedds[name]
 
 
-def _fetch(query: Callable[[list[str]], Sequence[Any]], projection: list[str]) -> list[dict[str, Any]]:
-    """Ads with the projected attributes evaluated.
+def _fetch(
+    query: Callable[[list[str]], Sequence[Any]], projection: list[str], texts: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Ads with the projected attributes evaluated, and with ``texts`` as expressions.
 
     A daemon sends expressions as they are: ``RequestMemory`` may refer to ``MemoryUsage``, and without it
     comes to another value. What the expressions refer to is fetched as well, until nothing is lacking.
     """
     if not projection:
         return [evaluated(ad) for ad in query([])]
-    names = {name.casefold(): name for name in projection}
+    names = {name.casefold(): name for name in (*projection, *texts)}
+    as_texts = {name.casefold() for name in texts}
     for _ in range(_MAX_REFERENCE_ROUNDS):
         ads = query(list(names.values()))
-        lacking = {name for ad in ads for name in _references(ad)} - names.keys()
+        lacking = {name for ad in ads for name in _references(ad, as_texts)} - names.keys()
         if not lacking:
             break
         names |= {name: name for name in lacking}
-    return [_evaluated(ad, projection) for ad in ads]
+    return [_evaluated(ad, projection) | _texts(ad, texts) for ad in ads]
 
 
-def _references(ad: Any) -> set[str]:
+def _texts(ad: Any, names: Sequence[str]) -> dict[str, str]:
+    return {name: " ".join(str(ad.lookup(name)).split("\n")) for name in names if name in ad}
+
+
+def _references(ad: Any, as_texts: set[str]) -> set[str]:
     """Attributes of the ad's own that its expressions need and that it lacks, in lower case."""
-    expressions = [value for value in ad.values() if isinstance(value, classad2.ExprTree)]
+    expressions = [
+        value
+        for name, value in ad.items()
+        if isinstance(value, classad2.ExprTree) and name.casefold() not in as_texts
+    ]
     names = {name for expression in expressions for name in ad.externalRefs(expression)}
     return {name.casefold() for name in names if name.isidentifier()}
 
@@ -139,13 +152,32 @@ def _evaluated(ad: Any, projection: list[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not UNDEFINED}
 
 
+@contextmanager
+def dying_with_the_client(requests: int) -> Iterator[None]:
+    """While this lasts, the kernel ends this process when the client's end of the pipe closes.
+
+    A client that was killed must not leave a submission running on. A thread could not see to it, for
+    HTCondor's library holds the interpreter; the parent-death signal comes when the thread that started this
+    process ends, although the client lives. So the pipe is told to signal SIGIO, whose default is to end.
+    """
+    flags = fcntl.fcntl(requests, fcntl.F_GETFL)
+    fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(requests, fcntl.F_SETFL, flags | os.O_ASYNC)
+    watched = select.poll()
+    watched.register(requests, 0)
+    if watched.poll(0):
+        # It closed before the pipe was told to say so.
+        raise SystemExit
+    try:
+        yield
+    finally:
+        fcntl.fcntl(requests, fcntl.F_SETFL, flags)
+
+
 def main() -> None:
     """Answer requests until the pipe closes."""
-    # A client that was killed must not leave a submission running on: die with it, and do not start without.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):
-        return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
     requests = os.dup(sys.stdin.fileno())
     answers = os.dup(sys.stdout.fileno())
     # Whatever the library prints goes to standard error, never between the answers.
@@ -154,8 +186,9 @@ def main() -> None:
     worker: Worker | None = None
     while (request := read_message(requests)) is not None:
         try:
-            worker = worker or Worker(request["collector"])
-            answer = {"value": worker.answer(request["operation"], request["arguments"])}
+            with dying_with_the_client(requests):
+                worker = worker or Worker(request["collector"])
+                answer = {"value": worker.answer(request["operation"], request["arguments"])}
         except (htcondor2.HTCondorException, LookupError, OSError, ValueError, TypeError) as error:
             answer = {"error": str(error) or type(error).__name__, "type": type(error).__name__}
         write_message(answers, answer)
