@@ -1,76 +1,86 @@
-"""Speed of accounting: records a second through each step. Prints figures, never fails on a time."""
+"""Speed of accounting: import of each format, replay, usage. Prints figures, never fails on a time.
+
+``python -m bench.accounting [RECORDS] [FORMAT…]``; each step's figure is beside the one to be reached and,
+where one was measured with the same records on such a machine, beside the one of the software in use today.
+"""
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from opengoc.accounting.formats import FORMATS
-from opengoc.accounting.formats.piece import Tail
-from opengoc.accounting.ingest import Stores, collect
+from bench.records import BEGIN, FORMATS, write
+
+from opengoc.accounting.importing import import_file
+from opengoc.accounting.ingest import Stores
 from opengoc.accounting.model import Kind
 from opengoc.accounting.raw import RawStore
 from opengoc.accounting.source import Source
+from opengoc.accounting.table import TABLE
 from opengoc.accounting.usage import Question, usage
 from opengoc.base.instant import utc_now
-from opengoc.base.interval import week
+from opengoc.base.interval import Interval, week
 from opengoc.store.database import open_database
 from opengoc.store.lake import Lake
 
-SAMPLE = Path(__file__).parent.parent / "tests/data/accounting/condor-23.9-history.txt"
+#: Format → records a second to be reached, and what another software does.
+GOALS = {
+    "apel": (25_000, "APEL with MariaDB 1,350-1,700"),
+    "ur-xml": (12_000, "GRACC's collector, parse and forward alone, 1,540-1,900"),
+    "json": (80_000, "AUDITOR's SQL alone 7,500"),
+    "parquet": (200_000, ""),
+}
+REPLAY = 300_000
 
 
-def write_history(path: Path, count: int) -> None:
-    """A history file of ``count`` jobs, as large and as ordered as a schedd writes it."""
-    sample = SAMPLE.read_bytes()
-    ad = sample[: sample.index(b"\n*** ") + 1]
-    last_line = at = 0
-    with path.open("wb") as file:
-        for number in range(count):
-            job = ad.replace(b"#1.2#", b"#%d.0#" % number)
-            job = job.replace(b"\nClusterId = 1\n", b"\nClusterId = %d\n" % number)
-            job = job.replace(b"\nProcId = 2\n", b"\nProcId = 0\n")
-            told = '*** Offset = {} ClusterId = {} ProcId = 0 Owner = "vdt" CompletionDate = 1795367906\n'
-            banner = told.format(last_line, number).encode()
-            last_line, at = at + len(job), at + len(job) + len(banner)
-            file.write(job + banner)
+def main(count: int = 200_000, *forms: str) -> None:
+    """Import each format into a home of its own, import it again, and ask for usage."""
+    for form in forms or FORMATS:
+        with tempfile.TemporaryDirectory() as folder:
+            _one(Path(folder), form, count)
+    print(f"peak memory of all: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def main(count: int = 60_000) -> None:
-    """Read, store, read again, and ask."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        path = home / "history"
-        write_history(path, count)
-        source = Source(name="bench", format="condor-history", path=path, kind=Kind.PAYLOAD)
-        data = path.read_bytes()[: 64 * 1024 * 1024]
-        begun, used = time.perf_counter(), time.process_time()
-        read = sum(
-            piece.record is not None
-            for piece in FORMATS["condor-history"](data, source=source, offset=0, tail=Tail.OPEN)
-        )
-        _tell("parse condor-history", read, begun, used)
-        database = open_database(f"sqlite:///{home / 'goc.db'}")
-        stores = Stores(database=database, lake=Lake(home / "lake"), raw=RawStore(home / "raw"))
-        begun, used = time.perf_counter(), time.process_time()
-        _tell("collect, all new", collect(source, stores, who="bench").counts.stored, begun, used)
-        again = Source(name="again", format="condor-history", path=path, kind=Kind.PAYLOAD)
-        begun, used = time.perf_counter(), time.process_time()
-        _tell("collect, all known", collect(again, stores, who="bench").counts.duplicate, begun, used)
-        begun, used = time.perf_counter(), time.process_time()
-        rows = usage(stores.lake, Question(window=week("2026-W47"), as_of=utc_now())).rows
-        _tell("usage by vo and site", sum(row.jobs for row in rows), begun, used)
-        database.dispose()
-
-
-def _tell(step: str, records: int, begun: float, used: float) -> None:
-    wall, cpu = time.perf_counter() - begun, time.process_time() - used
+def _one(home: Path, form: str, count: int) -> None:
+    path = home / f"records.{form}"
+    sums = write(path, form, count)
+    database = open_database(f"sqlite:///{home / 'goc.db'}")
+    stores = Stores(database=database, lake=Lake(home / "lake"), raw=RawStore(home / "raw"))
+    source = Source(name="bench", format="auto", path=path, kind=Kind.BATCH)
+    goal, other = GOALS[form]
+    begun, used = time.perf_counter(), time.process_time()
+    stored = import_file(source, stores, who="bench").counts.stored
+    _tell(f"import {form}", stored, begun, used, goal, other)
+    begun, used = time.perf_counter(), time.process_time()
+    known = import_file(source, stores, who="bench").counts.duplicate
+    _tell(f"import {form} again", known, begun, used, REPLAY)
+    size = sum(file.stat().st_size for file in (home / "lake" / TABLE).rglob("*") if file.is_file())
+    print(f"{'':24} lake {size / 2**20 / count * 1e6:.0f} MiB a million (120 to be kept)")
+    begun = time.perf_counter()
+    whole = Interval(BEGIN, week("2026-W48").start)
+    (row,) = usage(stores.lake, Question(window=whole, by=(), kind=None, as_of=utc_now())).rows
+    true = row.jobs == sums["jobs"] and abs(row.core_seconds / 3600 - sums["core_hours"]) < 1e-3
     print(
-        f"{step:24} {records:8} records {records / wall:10.0f} records/s ({records / cpu:.0f} a CPU second)"
+        f"{'usage of all':24} {time.perf_counter() - begun:.2f} s, sums {'are true' if true else 'ARE FALSE'}"
+    )
+    begun = time.perf_counter()
+    usage(stores.lake, Question(window=week("2026-W40"), by=("vo", "site"), kind=None, as_of=utc_now()))
+    print(f"{'week by vo and site':24} {time.perf_counter() - begun:.2f} s")
+    database.dispose()
+
+
+def _tell(step: str, records: int, begun: float, used: float, goal: int, other: str = "") -> None:
+    wall, cpu = time.perf_counter() - begun, time.process_time() - used
+    rate = records / wall
+    beside = f"; {other}" if other else ""
+    print(
+        f"{step:24} {records:8} records {rate:10.0f} a second, {rate / goal:.1f} of {goal}"
+        f" ({records / cpu:.0f} a CPU second){beside}"
     )
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in sys.argv[1:]))
+    main(*(int(word) for word in sys.argv[1:2]), *sys.argv[2:])

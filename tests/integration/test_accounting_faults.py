@@ -173,7 +173,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_stops_with_a_message_and_loses_nothing(tmp_path: Path, small_disk: Path) -> None:
     path = tmp_path / "history"
-    path.write_bytes(b"".join(record(number) for number in range(2_000)))
+    # The raw store packs what it keeps: the records hold what cannot be packed.
+    noise = random.Random(1)
+    path.write_bytes(
+        b"".join(
+            record(number).replace(b'Cmd = "', b'Cmd = "' + noise.randbytes(3_000).hex().encode())
+            for number in range(2_000)
+        )
+    )
     process = start(small_disk, path)
     _, err = process.communicate(timeout=300)
     assert process.returncode != 0

@@ -20,18 +20,20 @@ from typing import Any
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from opengoc.accounting import quarantine, state, table
-from opengoc.accounting.batch import faulty
+from opengoc.accounting import quarantine, state, table, tables
+from opengoc.accounting.batch import Faulty, faulty
 from opengoc.accounting.follow import Part
 from opengoc.accounting.formats import READER
 from opengoc.accounting.formats.detect import HEAD_BYTES, preamble, recognise
 from opengoc.accounting.formats.piece import Tail
 from opengoc.accounting.ingest import BATCH_BYTES, Counts, Stores, counted, stow
-from opengoc.accounting.reading import read
-from opengoc.accounting.seen import Known
+from opengoc.accounting.model import RawReference
+from opengoc.accounting.reading import Fault, Reading, read
+from opengoc.accounting.seen import Known, Sorted
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State
 from opengoc.accounting.unpack import open_plain
+from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import canonical_json, digest, new_id
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
@@ -39,6 +41,8 @@ from opengoc.store import facts
 
 #: A block may grow to this when one record does not end within it.
 _LONGEST_RECORD = 8 * BATCH_BYTES
+#: The largest file of columns: it is held in memory.
+_MOST_COLUMNS = 2**30
 #: Faults that are told at once; all of them stand in quarantine.
 _REASONS = 20
 _MANIFEST = "accounting-manifest"
@@ -77,6 +81,12 @@ def import_file(
     table.declare(stores.lake)
     with open_plain(source.path) as plain, Known(stores.lake) as known:
         block = plain.read(max(HEAD_BYTES, batch_bytes))
+        columns = tables.recognise(block)
+        if columns is not None:
+            told = replace(source, format=columns)
+            run = _Import(stores=stores, who=who, clock=clock, path=source.path, source=told)
+            run.columns(block + plain.read(_MOST_COLUMNS), known, progress)
+            return run.done()
         form = recognise(block[:HEAD_BYTES]) if source.format == "auto" else source.format
         told = replace(source, format=form, preamble=preamble(form, block[:HEAD_BYTES]))
         run = _Import(stores=stores, who=who, clock=clock, path=source.path, source=told)
@@ -89,10 +99,7 @@ def import_file(
             limit = batch_bytes if used else limit * 2
             rest = block[used:]
             block = rest + plain.read(max(0, limit - len(rest)))
-    run.keep_state()
-    ended = Interval(run.first, run.last + timedelta(microseconds=1)) if run.first and run.last else None
-    reasons = tuple(run.reasons)
-    return Imported(path=source.path, format=form, counts=run.counts, ended=ended, reasons=reasons)
+    return run.done()
 
 
 @dataclass(kw_only=True)
@@ -134,6 +141,73 @@ class _Import:
         self.line += data.count(b"\n", 0, used)
         return used
 
+    def columns(self, content: bytes, known: Known, progress: Progress) -> None:
+        """Store what a file of columns holds; its rows are the lines of its faults."""
+        if len(content) >= _MOST_COLUMNS:
+            raise InvalidInput(
+                str(self.path), f"{len(content)} bytes", "is too large: write it as several files"
+            )
+        sha256 = digest(content)
+        key = self._manifest_key(sha256, Tail.WHOLE)
+        with self.stores.database.read() as conn:
+            manifest = facts.get(conn, _MANIFEST, key)
+        if manifest is not None and manifest.value is not None:
+            self._again(manifest.value)
+            return
+        now, before = self.clock(), self.counts
+        self.stores.raw.put(content)
+        ended: list[datetime] = []
+        faults: list[Faulty] = []
+        for reading in tables.readings(content, source=self.source, known_from=now):
+            compared = self._stow(reading, known, now, sha256)
+            self.counts += counted(compared, len(reading.faults))
+            ended += _ends(reading)
+            faults += [self._row_fault(fault, sha256) for fault in reading.faults]
+            progress(0, len(content), self.counts.read)
+        self.reasons += [f"line {each.line}: {each.reason}" for each in faults[:_REASONS]]
+        with self.stores.database.begin() as conn:
+            quarantine.put(conn, faults, now=now, who=self.who)
+            self._put_manifest(conn, key, len(content), self.counts - before, ended, now)
+        self._saw(*ended)
+
+    def _row_fault(self, fault: Fault, sha256: str) -> Faulty:
+        """A row that is no record; it has no bytes of its own."""
+        return Faulty(
+            key=digest(f"{self.source.name}\n{sha256}\n{fault.start}")[:24],
+            source=self.source.name,
+            file=str(self.path),
+            offset=fault.start,
+            line=fault.start + 1,
+            reason=fault.reason,
+            sample=f"row {fault.start}",
+            raw=RawReference(sha256=sha256, offset=0, length=0),
+        )
+
+    def _stow(self, reading: Reading, known: Known, now: datetime, sha256: str) -> Sorted:
+        return stow(
+            self.stores.lake,
+            known,
+            reading,
+            source=self.source.name,
+            batch_id=new_id("import"),
+            known_from=now,
+            sha256=sha256,
+        )
+
+    def done(self) -> Imported:
+        """What the import did; the span of the source is kept."""
+        self._keep_state()
+        ended = (
+            Interval(self.first, self.last + timedelta(microseconds=1)) if self.first and self.last else None
+        )
+        return Imported(
+            path=self.path,
+            format=self.source.format,
+            counts=self.counts,
+            ended=ended,
+            reasons=tuple(self.reasons),
+        )
+
     def _again(self, manifest: dict[str, Any]) -> int:
         """A block whose every record is known."""
         counts = manifest["counts"]
@@ -149,22 +223,13 @@ class _Import:
             return 0
         content = data if found.end == len(data) else data[: found.end]
         sha256 = self.stores.raw.put(content)
-        compared = stow(
-            self.stores.lake,
-            known,
-            found,
-            source=self.source.name,
-            batch_id=new_id("import"),
-            known_from=now,
-            sha256=sha256,
-        )
+        compared = self._stow(found, known, now, sha256)
         part = Part(path=str(self.path), offset=self.offset, line=self.line, at=0, length=len(content))
         faults = [faulty(fault, content, part, source=self.source, sha256=sha256) for fault in found.faults]
         room = _REASONS - len(self.reasons)
         self.reasons += [f"line {each.line}: {each.reason}" for each in faults[:room]]
         counts = counted(compared, len(faults))
-        ends = pc.min_max(found.records["ended_at"])
-        ended = [each.as_py() for each in ends.values() if each.is_valid]
+        ended = _ends(found)
         with self.stores.database.begin() as conn:
             quarantine.put(conn, faults, now=now, who=self.who)
             self._put_manifest(conn, key, found.end, counts, ended, now)
@@ -189,7 +254,7 @@ class _Import:
         self.first = min([each for each in (self.first, *ends) if each], default=None)
         self.last = max([each for each in (self.last, *ends) if each], default=None)
 
-    def keep_state(self) -> None:
+    def _keep_state(self) -> None:
         """Say from when to when there are records of the source."""
         if self.first is None or self.last is None:
             return
@@ -208,3 +273,8 @@ class _Import:
                 imported=True,
             )
             state.save(conn, current, now=now, who=self.who)
+
+
+def _ends(reading: Reading) -> list[datetime]:
+    """The earliest and the latest end; nothing where there is no record."""
+    return [each.as_py() for each in pc.min_max(reading.records["ended_at"]).values() if each.is_valid]

@@ -91,6 +91,14 @@ class Counts:
         """Records and faults found in the bytes."""
         return self.stored + self.duplicate + self.restated + self.quarantined
 
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(
+            stored=self.stored - other.stored,
+            duplicate=self.duplicate - other.duplicate,
+            restated=self.restated - other.restated,
+            quarantined=self.quarantined - other.quarantined,
+        )
+
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             stored=self.stored + other.stored,
@@ -132,7 +140,7 @@ def stow(
             sha256=sha256,
         )
         lake.append(table.TABLE, rows, batch_id=batch_id, partition_by=[table.PARTITION])
-        known.add(compared, lake.version(table.TABLE))
+        known.add(compared)
     return compared
 
 
@@ -259,9 +267,9 @@ class _Run:
 
     def _known_now(self) -> Known:
         """What is known; asked again when somebody else wrote to the table."""
-        if self.known is None or self.known.version != self.stores.lake.version(table.TABLE):
-            self.close()
+        if self.known is None:
             self.known = Known(self.stores.lake)
+        self.known.renew()
         return self.known
 
     def close(self) -> None:
@@ -310,7 +318,7 @@ class _Run:
             self.stores.lake.compact(table.TABLE)
             if self.known is not None:
                 # Compaction moves rows and changes none.
-                self.known.version = self.stores.lake.version(table.TABLE)
+                self.known.in_step()
         except Temporary as error:
             # What was collected is stored; only reading it stays slow.
             _LOG.warning("action=accounting.compact source=%s error=%s", self.source.name, error)

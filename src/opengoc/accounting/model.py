@@ -18,8 +18,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 #: A job of a million years is a broken number, not a job.
-_MAX_SECONDS = 3.2e13
-_MAX_BENCHMARK = 1e9
+MAX_SECONDS = 3.2e13
+MAX_BENCHMARK = 1e9
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
@@ -151,12 +151,12 @@ class UsageRecord:
 
     def _check_seconds(self) -> None:
         # A comparison with NaN is false, so NaN is refused too.
-        if not 0 <= self.wall_seconds <= _MAX_SECONDS:
+        if not 0 <= self.wall_seconds <= MAX_SECONDS:
             raise self._broken("wall_seconds", self.wall_seconds, "must be a number, not negative")
         user, system = self.cpu_user_seconds, self.cpu_system_seconds
-        if user is not None and not 0 <= user <= _MAX_SECONDS:
+        if user is not None and not 0 <= user <= MAX_SECONDS:
             raise self._broken("cpu_user_seconds", user, "must be a number, not negative")
-        if system is not None and not 0 <= system <= _MAX_SECONDS:
+        if system is not None and not 0 <= system <= MAX_SECONDS:
             raise self._broken("cpu_system_seconds", system, "must be a number, not negative")
 
     def _check_numbers(self) -> None:
@@ -171,7 +171,7 @@ class UsageRecord:
             if number is not None and not 0 <= number <= _INT64_MAX:
                 raise self._broken(name, number, "must be a number of 64 bits, not negative")
         value = self.benchmark_value
-        if value is not None and not 0 <= value <= _MAX_BENCHMARK:
+        if value is not None and not 0 <= value <= MAX_BENCHMARK:
             raise self._broken("benchmark_value", value, "must be a number, not negative")
         if self.exit_code is not None and abs(self.exit_code) > _INT32_MAX:
             raise self._broken("exit_code", self.exit_code, "must be a number of 32 bits")

@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from opengoc.accounting.formats import BULK, FORMATS
-from opengoc.accounting.formats.piece import Piece, Tail
+from opengoc.accounting.formats.piece import Made, Piece, Tail
 from opengoc.accounting.model import CLOCK_SKEW
 from opengoc.accounting.seen import without_separator
 from opengoc.accounting.source import Source
@@ -60,8 +60,8 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail, known_from: da
     if made is None:
         found = _of_pieces(FORMATS[source.format](data, source=source, offset=offset, tail=tail))
     else:
-        found = _with_rest(made.records, made.rest, made.end, data, source)
-    return _without_future(found, known_from)
+        found = _with_rest(made, data, source, tail)
+    return without_future(found, known_from)
 
 
 def joined(readings: Iterable[Reading]) -> Reading:
@@ -87,23 +87,24 @@ def _of_pieces(pieces: Iterable[Piece], at: int = 0) -> Reading:
     return Reading(records=columns, faults=tuple(faults), end=end)
 
 
-def _with_rest(
-    records: pyarrow.Table, rest: Iterable[tuple[int, int]], end: int, data: bytes, source: Source
-) -> Reading:
+def _with_rest(made: Made, data: bytes, source: Source, tail: Tail) -> Reading:
     """Records read at once, joined with those of the stretches that were left out."""
-    left = [
-        _of_pieces(
-            FORMATS[source.format](data[start:stop], source=source, offset=start, tail=Tail.ENDED), start
-        )
-        for start, stop in rest
-    ]
-    columns = without_separator(records)
-    if left:
+    end, left = len(data), []
+    for start, stop in made.rest:
+        after = tail if stop == len(data) else Tail.ENDED
+        stretch = data[start:stop]
+        found = _of_pieces(FORMATS[source.format](stretch, source=source, offset=start, tail=after), start)
+        left.append(found)
+        if stop == len(data):
+            end = found.end
+    columns = without_separator(made.records)
+    if any(len(each.records) for each in left):
         columns = pyarrow.concat_tables([columns, *(each.records for each in left)]).sort_by("raw_offset")
     return Reading(records=columns, faults=tuple(f for each in left for f in each.faults), end=end)
 
 
-def _without_future(found: Reading, known_from: datetime) -> Reading:
+def without_future(found: Reading, known_from: datetime) -> Reading:
+    """The same, with records that end after ``known_from``, but for a little skew, as faults."""
     latest = pyarrow.scalar(known_from + CLOCK_SKEW, found.records.schema.field("ended_at").type)
     ahead = pc.greater(found.records["ended_at"], latest)
     if not pc.any(ahead).as_py():

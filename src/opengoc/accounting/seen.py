@@ -47,17 +47,13 @@ def _said(field: pyarrow.Field) -> str:
 
 
 IDENTITY = _digest("instance", "global_job_id", "attempt::VARCHAR")
-CONTENT = _digest(*(_said(field) for field in RECORD))
+CONTENT = _digest(*(_said(field) for field in RECORD), "''")
 
 # Tables of an earlier release hold no digests: they are worked out.
 _LOAD = f"""
     CREATE TABLE known AS
     SELECT coalesce(identity, {IDENTITY}) AS identity, coalesce(content, {CONTENT}) AS content, version
     FROM {TABLE} WHERE batch_id <> $without
-"""
-_STAMP = f"""
-    CREATE OR REPLACE TEMP TABLE stamp AS
-    SELECT nth, {IDENTITY} AS identity, {CONTENT} AS content FROM incoming
 """
 _ALL_NEW = """
     SELECT count(*) = count(DISTINCT identity)
@@ -79,6 +75,15 @@ _ONLY_NEW = """
 """
 
 
+def _stamp(read: pyarrow.Table) -> str:
+    """SQL of both digests; columns that hold nothing are left out, for nothing they would say."""
+    said = [_said(field) for field in RECORD if read[field.name].null_count < len(read)]
+    return f"""
+        CREATE OR REPLACE TEMP TABLE stamp AS
+        SELECT nth, {IDENTITY} AS identity, {_digest(*said, "''")} AS content FROM incoming
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sorted:
     """A batch, compared with what is known."""
@@ -93,14 +98,14 @@ class Sorted:
 
 
 class Known:
-    """What the lake holds, as digests; to be told what is added. Close it after use."""
+    """What the lake holds, as digests; to be told what is added. Close it after use. Raises Temporary."""
 
     def __init__(self, lake: Lake, *, without: str = "") -> None:
-        """Ask the lake, leaving out the rows of the batch ``without``. Raises Temporary."""
+        """The lake is asked when it is needed, leaving out the rows of the batch ``without``."""
         self._lake = lake
-        self.version = lake.version(TABLE)
-        self._connection = lake.connection(TABLE, as_of_version=self.version)
-        self._ask(_LOAD, {"without": without})
+        self._without = without
+        self._version: int | None = None
+        self._opened: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> Known:
         return self
@@ -112,7 +117,27 @@ class Known:
 
     def close(self) -> None:
         """Let go of it."""
-        self._connection.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._opened is None:
+            self._version = self._lake.version(TABLE)
+            self._opened = self._lake.connection(TABLE, as_of_version=self._version)
+            with _translated():
+                self._opened.execute(_LOAD, {"without": self._without})
+        return self._opened
+
+    def renew(self) -> None:
+        """Forget what is known if somebody else wrote to the table meanwhile."""
+        if self._version != self._lake.version(TABLE):
+            self.close()
+
+    def in_step(self) -> None:
+        """The table stands as it is known: what was written to it was told, or changes no row."""
+        self._version = self._lake.version(TABLE)
 
     def sort_out(self, read: pyarrow.Table) -> Sorted:
         """Compare records with all that is known, and with one another.
@@ -122,7 +147,7 @@ class Known:
         """
         numbered = read.append_column("nth", pyarrow.array(range(len(read)), pyarrow.int64()))
         self._connection.register("incoming", numbered)
-        self._ask(_STAMP)
+        self._ask(_stamp(read))
         self._connection.unregister("incoming")
         (all_new,) = self._ask(_ALL_NEW).fetchall()[0]
         stamps = self._rows(_EVERY if all_new else _ONLY_NEW)
@@ -136,12 +161,12 @@ class Known:
             duplicate=len(read) - len(rows),
         )
 
-    def add(self, compared: Sorted, version: int | None) -> None:
-        """Know what was stored; ``version`` of the table is the one that holds it."""
+    def add(self, compared: Sorted) -> None:
+        """Know what was stored."""
         self._connection.register("added", compared.stamps)
         self._ask("INSERT INTO known SELECT identity, content, version FROM added")
         self._connection.unregister("added")
-        self.version = version
+        self.in_step()
 
     def _ask(self, sql: str, params: object = None) -> duckdb.DuckDBPyConnection:
         with _translated():

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from opengoc.accounting.formats import (
     apel,
+    apel_bulk,
     batch_logs,
     blah,
     condor_history,
+    json_bulk,
     json_records,
     sacct,
     slurm_jobcomp,
     swf,
     unknown,
     ur_xml,
+    ur_xml_bulk,
 )
 from opengoc.accounting.formats.piece import Bulk, Format
 
@@ -39,4 +42,4 @@ FORMATS: dict[str, Format] = {
     "ur-xml": ur_xml.read,
 }
 #: Formats that are also read many records at once.
-BULK: dict[str, Bulk] = {}
+BULK: dict[str, Bulk] = {"apel": apel_bulk.read, "json": json_bulk.read, "ur-xml": ur_xml_bulk.read}

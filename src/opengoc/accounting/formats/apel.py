@@ -49,7 +49,8 @@ _KNOWN_HEADER = re.compile(
 _END = re.compile(rb"^%%[^\n]*(?:\n|\Z)", re.M)
 _KEYS = re.compile(r"^\s*([A-Za-z][\w ]*?)\s*:[ \t]*(.*?)\s*$")
 _NORMALISED = re.compile(r"([\w.-]+)\s*:\s*([\d.eE+]+)")
-_BENCHMARKS = {
+#: Names of benchmarks as sources write them, lower case → as we do.
+BENCHMARKS = {
     "hepspec": "HS06",
     "hepspec06": "HS06",
     "hs06": "HS06",
@@ -272,7 +273,7 @@ def _service_level(values: Mapping[str, str]) -> tuple[str | None, float | None]
         return _best({name: float(worth) for name, worth in _NORMALISED.findall(several)})
     kind = known(values.get("ServiceLevelType")) or known(values.get("ScalingFactorUnit"))
     worth = _number(values, "ServiceLevel") or _number(values, "ScalingFactor")
-    return (_BENCHMARKS.get(kind.lower(), kind), worth) if kind and worth else (None, None)
+    return (BENCHMARKS.get(kind.lower(), kind), worth) if kind and worth else (None, None)
 
 
 def _worth(values: Mapping[str, str]) -> tuple[str | None, float | None]:
@@ -290,7 +291,7 @@ def _worth(values: Mapping[str, str]) -> tuple[str | None, float | None]:
 
 def _best(each: Mapping[str, float]) -> tuple[str | None, float | None]:
     """The newest benchmark of several: HEPscore23 before HS06."""
-    named = {_BENCHMARKS.get(name.lower(), name): worth for name, worth in each.items()}
+    named = {BENCHMARKS.get(name.lower(), name): worth for name, worth in each.items()}
     for name in ("HEPscore23", "HS06", *sorted(named)):
         if name in named:
             return name, named[name]

@@ -26,7 +26,7 @@ from opengoc.accounting.source import Source
 from opengoc.base.errors import InvalidInput
 
 #: What Gratia's probes call the resource that a record is of.
-_KINDS = {
+KINDS = {
     "payload": Kind.PAYLOAD,
     "batchpilot": Kind.PAYLOAD,
     "storage": Kind.TRANSFER,
@@ -66,7 +66,7 @@ def _usage(flat: Mapping[str, Any], source: Source) -> UsageRecord:
     started, ended, wall, estimated = _times(flat, job)
     user, system = _cpu(flat)
     fqan = _first(flat, "VOName") or _first(flat, "GroupAttribute_FQAN")
-    form = _KINDS.get(str(flat.get("ResourceType", "")).lower(), source.kind)
+    form = KINDS.get(str(flat.get("ResourceType", "")).lower(), source.kind)
     return UsageRecord(
         instance=source.instance
         or _first(flat, "ProbeName", "MachineName", "SiteName", "Site")

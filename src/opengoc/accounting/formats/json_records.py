@@ -56,18 +56,23 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Pi
         end = data.find(b"\n", start) + 1 or len(data)
         closed = data[end - 1 : end] == b"\n"
         value, fault = parsed(data[start:end].rstrip().rstrip(b",]").rstrip())
-        if fault and tries:
+        if fault and tries and not is_closed(data[start:end]):
             several = _several_lines(data, start)
             if several is not None:
                 value, end, closed, fault = *several, True, ""
-            elif not (tail is Tail.OPEN and len(data) - start < _LONGEST):
+            elif tail is Tail.OPEN and len(data) - start < _LONGEST:
+                return
+            else:
                 tries -= 1
-        if (not closed and tail is Tail.OPEN) or (
-            fault and tries and tail is Tail.OPEN and len(data) - start < _LONGEST
-        ):
+        if not closed and tail is Tail.OPEN:
             return
         yield _piece(start, end, value, fault, source)
         start = end
+
+
+def is_closed(line: bytes) -> bool:
+    """Whether a line opens as many braces as it closes: an object that goes on does not."""
+    return line.count(b"{") == line.count(b"}")
 
 
 def _several_lines(data: bytes, start: int) -> tuple[Any, int] | None:

@@ -62,10 +62,9 @@ class Made:
 
     #: Columns of ``table.READ``.
     records: pyarrow.Table
-    #: Stretches [start, end) that are to be read piece by piece, in order.
+    #: Stretches [start, end) that are to be read piece by piece, in order. One that goes to the end of the
+    #: bytes is followed by what follows them; every other one is whole.
     rest: tuple[tuple[int, int], ...]
-    #: Bytes that were looked at; the others wait for more.
-    end: int
 
 
 class Bulk(Protocol):

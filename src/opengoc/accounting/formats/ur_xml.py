@@ -15,7 +15,7 @@ Source: OGF GFD.98 (usage record 1.0), GFD.201 (storage), GFD.204 (2.0); Gratia,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -27,11 +27,11 @@ from opengoc.accounting.source import Source
 from opengoc.base.errors import InvalidInput
 
 _NAMES = "JobUsageRecord|UsageRecord|StorageElementRecord|StorageElement|StorageUsageRecord|SummaryRecord"
-_OPEN = re.compile(rf"<((?:[\w.-]+:)?(?:{_NAMES}))(?=[\s>/])".encode())
+OPEN = re.compile(rf"<((?:[\w.-]+:)?(?:{_NAMES}))(?=[\s>/])".encode())
 _PREFIXES = re.compile(rb"[<\s/]([A-Za-z_][\w.-]*):[A-Za-z_]")
 _DECLARED = re.compile(rb"xmlns:([A-Za-z_][\w.-]*)\s*=")
 #: What may stand between records: declarations, envelopes, comments, and the bars of a replication.
-_BETWEEN = re.compile(
+BETWEEN = re.compile(
     rb"(?:\s|\||replication|<\?.*?\?>|<!--.*?-->|</?(?:[\w.-]+:)?(?:RecordEnvelope|\w*Records)\b[^<>]*>)*",
     re.S,
 )
@@ -54,7 +54,7 @@ def recognises(head: bytes) -> bool:
 def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Piece]:  # noqa: ARG001
     """The records of a document."""
     start = 0
-    while (found := _OPEN.search(data, start)) is not None:
+    while (found := OPEN.search(data, start)) is not None:
         closing = b"</" + found[1] + b">"
         end = data.find(closing, found.end())
         if end < 0:
@@ -86,9 +86,9 @@ def _self_closed(data: bytes, found: re.Match[bytes]) -> int:
 
 def _between(data: bytes, start: int, end: int) -> Piece:
     gap = data[start:end].removeprefix(b"\xef\xbb\xbf")
-    if _BETWEEN.fullmatch(gap):
+    if BETWEEN.fullmatch(gap):
         return Piece(start=start, end=end)
-    strange = gap[(_BETWEEN.match(gap) or re.match(rb"", gap)).end() :]  # type: ignore[union-attr]
+    strange = gap[(BETWEEN.match(gap) or re.match(rb"", gap)).end() :]  # type: ignore[union-attr]
     return Piece(start=start, end=end, fault=f"{shown(strange)} is no usage record")
 
 
@@ -116,6 +116,15 @@ def _local(tag: str) -> str:
 
 def flat(element: ElementTree.Element) -> dict[str, Any]:
     """A record as GRACC's flat object."""
+    made = told(element, _duration)
+    if made["type"] == "JobUsageRecord":
+        _finish(made)
+        return made
+    return {key: _as_number(value) for key, value in made.items()}
+
+
+def told(element: ElementTree.Element, duration: Callable[[str, str], Any]) -> dict[str, Any]:
+    """What a record tells, flat; ``duration`` makes values of durations."""
     name = _local(element.tag)
     made: dict[str, Any] = {"type": "StorageElementRecord" if name == "StorageElement" else name}
     if name == "UsageRecord":
@@ -124,7 +133,7 @@ def flat(element: ElementTree.Element) -> dict[str, Any]:
         tag = _local(child.tag)
         if tag in ("JobIdentity", "UserIdentity", "SubjectIdentity"):
             for inner in child:
-                _add(made, _local(inner.tag), inner)
+                _add(made, _local(inner.tag), inner, duration)
         elif tag == "RecordIdentity":
             for key, value in child.attrib.items():
                 local = _local(key)
@@ -132,15 +141,13 @@ def flat(element: ElementTree.Element) -> dict[str, Any]:
         elif tag == "Origin":
             _origin(made, child)
         else:
-            _add(made, tag, child)
-    if made["type"] == "JobUsageRecord":
-        _finish(made)
-    else:
-        made = {key: _as_number(value) for key, value in made.items()}
+            _add(made, tag, child, duration)
     return made
 
 
-def _add(made: dict[str, Any], tag: str, element: ElementTree.Element) -> None:
+def _add(
+    made: dict[str, Any], tag: str, element: ElementTree.Element, duration: Callable[[str, str], Any]
+) -> None:
     if len(element):
         return
     value: Any = (element.text or "").strip()
@@ -159,9 +166,9 @@ def _add(made: dict[str, Any], tag: str, element: ElementTree.Element) -> None:
             key = f"{tag}_{attributes.pop('type', attributes.pop('attributeType', ''))}"
     if tag in ("StartTime", "EndTime", "TimeDuration", "TimeInstant", "QueueTime", "Grid"):
         attributes.pop("description", None)
-    made[key] = _duration(value, tag) if tag in _DURATIONS else value
-    for attribute, told in attributes.items():
-        made[f"{key}_{attribute}"] = _duration(told, attribute) if attribute == "phaseUnit" else told
+    made[key] = duration(value, tag) if tag in _DURATIONS else value
+    for attribute, said in attributes.items():
+        made[f"{key}_{attribute}"] = duration(said, attribute) if attribute == "phaseUnit" else said
 
 
 def _duration(raw: str, where: str) -> float | int | str:
