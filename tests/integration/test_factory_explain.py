@@ -53,6 +53,8 @@ def home(tmp_path: Path) -> Path:
     shutil.copytree(REGISTRY, tmp_path / "registry")
     done = goc(tmp_path, "registry", "import", str(tmp_path / "registry"))
     assert done.returncode == 0, done.stderr
+    applied = goc(tmp_path, "factory", "apply", "--why", "the first")
+    assert applied.returncode == 0, applied.stderr
     return tmp_path
 
 
@@ -125,6 +127,15 @@ def test_an_entry_is_explained_by_its_last_cycle(home: Path) -> None:
     assert said["rows"][0]["submitted"] == 1
     assert "max_idle: 10 waiting pilots" in goc(home, "factory", "explain", "entry", "A").stdout
     assert goc(home, "factory", "explain", "entry", "Z").returncode == 3
+
+
+def test_what_is_in_force_explains_and_not_what_the_files_say_meanwhile(home: Path) -> None:
+    (home / "job.json").write_text(json.dumps({"VO": "cms", "RequestMemory": 1024}))
+    (home / "entries.toml").write_text(entry_table("B", resource='"ITB-SLURM-CE"', memory_mib=512))
+    words = ["factory", "explain", "job", "--ad", str(home / "job.json")]
+    assert answer(home, *words)["matches"] == ["A"]
+    (planned,) = answer(home, *words, "--planned")["entries"]
+    assert (planned["entry"], planned["rejected_by"]) == ("B", ["job.RequestMemory <= entry.MemoryMiB"])
 
 
 def test_a_queue_that_does_not_answer_is_no_answer(home: Path) -> None:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.base.instant import utc_now
+from opengoc.cli.factory_apply import FOLDER, desk_of
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.condor.classads import Ad, Special, Value, literal, parse_ads
 from opengoc.condor.session import Session
@@ -23,10 +24,12 @@ from opengoc.factory.configuration import Configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.explain import Clause, Verdict, explain_job
 from opengoc.factory.explain_entry import EntryExplanation, explain_entry
+from opengoc.factory.force import in_force
 
 app = typer.Typer(no_args_is_help=True, help="Say why a job or an entry waits.")
 
-_FOLDER = "factory"
+Planned = Annotated[bool, typer.Option("--planned", help="By the files as they are, whatever is in force.")]
+
 _ID = re.compile(r"(?:(?P<schedd>[^#]+)#)?(?P<cluster>\d+)(?:\.(?P<proc>\d+))?")
 #: JobStatus in words (job ClassAd attributes, HTCondor manual).
 _STATES = {1: "idle", 2: "running", 3: "removed", 4: "completed", 5: "held", 6: "running", 7: "suspended"}
@@ -42,13 +45,14 @@ def job(
         Path | None, typer.Option(help="A job's ad (condor_q -long, or JSON) in place of a queue.")
     ] = None,
     entry: Annotated[str | None, typer.Option(help="Look at this entry alone.")] = None,
+    planned: Planned = False,
     as_json: Json = False,
 ) -> None:
     """The entries that may run a job, and for each other one the clause that rejects it."""
     if (job_id is None) == (ad is None):
         raise typer.BadParameter("give a job's ID or --ad FILE")
     house = house_of(ctx)
-    configuration = house.configuration(house.registry())
+    configuration = _configuration(house, planned=planned)
     if entry is not None:
         _known_entry(configuration, entry)
     found = _read_ad(ad) if ad is not None else _from_queue(house, configuration, str(job_id))
@@ -56,7 +60,7 @@ def job(
     verdicts = [
         verdict for verdict in explain_job(configuration, found, vo) if entry in (None, verdict.entry)
     ]
-    cycle = read_status(house.home / _FOLDER)
+    cycle = read_status(house.home / FOLDER)
     content = _job_json(found, vo, verdicts, cycle)
     emit(content, as_json=as_json, text=lambda: _job_text(content, verdicts))
 
@@ -65,13 +69,14 @@ def job(
 def entry_(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the entry.")],
+    planned: Planned = False,
     as_json: Json = False,
 ) -> None:
     """What the last cycle wanted of an entry, what it sent, and which limit bound."""
     house = house_of(ctx)
-    configuration = house.configuration(house.registry())
+    configuration = _configuration(house, planned=planned)
     known = _known_entry(configuration, name)
-    cycle = read_status(house.home / _FOLDER)
+    cycle = read_status(house.home / FOLDER)
     if cycle is None:
         raise Permanent(f"no cycle was run in {house.home}; start the factory with `goc factory run`")
     explanation = explain_entry(configuration.entries[known], cycle.rows)
@@ -79,10 +84,19 @@ def entry_(
     emit(content, as_json=as_json, text=lambda: _entry_text(explanation, content))
 
 
+def _configuration(house: House, *, planned: bool) -> Configuration:
+    """What is in force, or what the files say. Raises Permanent before the first apply."""
+    if planned:
+        return house.configuration(house.registry())
+    desk = desk_of(house)
+    with house.database.read() as connection:
+        return in_force(connection, desk.bundles, desk.factory).configuration
+
+
 def _known_entry(configuration: Configuration, name: str) -> str:
     if name not in configuration.entries:
         known = ", ".join(sorted(configuration.entries)[:10]) or "none"
-        raise InvalidInput("entry", name, f"is no entry of entries.toml that holds; known: {known}")
+        raise InvalidInput("entry", name, f"is no entry that holds; known: {known}")
     return name
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from opengoc.base.instant import format_instant
-from opengoc.factory.protection_ends import Judged, Measure, PilotEnd, PilotFinding, Verdict, judge
+from opengoc.factory.protection_ends import Judged, PilotFinding, Verdict
 
 
 class Phase(StrEnum):
@@ -42,7 +42,6 @@ class Care:
     longest_pause_seconds: float = 14_400.0
     #: A canary that has been in the pool for so long has done well; it need not end first.
     proof_seconds: float = 120.0
-    measure: Measure = field(default_factory=Measure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +95,7 @@ class _Proof:
 
 
 def protect(
-    ends: Iterable[PilotEnd],
+    ends: Iterable[Judged],
     *,
     now: datetime,
     alive: Iterable[Alive] = (),
@@ -105,7 +104,7 @@ def protect(
     """The state of every entry at ``now``, out of the ends of its pilots in any order, and those alive."""
     care = care or Care()
     judged = sorted(
-        (judge(end, care.measure) for end in ends if end.ended_at <= now),
+        (each for each in ends if each.end.ended_at <= now),
         key=lambda each: (each.end.ended_at, each.end.pilot_id),
     )
     proofs = [proof for proof in _proofs(judged, alive, care) if proof.at <= now]

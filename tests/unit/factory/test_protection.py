@@ -225,7 +225,7 @@ def test_a_validation_that_was_skipped_without_being_asked_is_missing() -> None:
 
 
 def _health(*ends: PilotEnd, at: float, alive: tuple[Alive, ...] = ()) -> Health:
-    return protect(ends, now=NOW + timedelta(seconds=at), alive=alive).of("A")
+    return protect(map(judge, ends), now=NOW + timedelta(seconds=at), alive=alive).of("A")
 
 
 def _alive(since: float) -> Alive:
@@ -327,7 +327,7 @@ def test_one_hold_that_every_pilot_would_meet_pauses_at_once() -> None:
 
 
 def test_entries_are_judged_apart() -> None:
-    protection = protect([*THREE_BAD, _end(9, at=0, entry="B")], now=NOW + timedelta(seconds=100))
+    protection = protect(map(judge, [*THREE_BAD, _end(9, at=0, entry="B")]), now=NOW + timedelta(seconds=100))
     assert protection.of("A").phase is Phase.PAUSED
     assert protection.of("B").phase is Phase.OPEN
     assert {finding.entry for finding in protection.findings} == {"A"}
@@ -347,9 +347,9 @@ def test_entries_are_judged_apart() -> None:
 def test_the_order_in_which_ends_are_heard_of_does_not_matter(cases: list[Any], random: Any) -> None:
     ends = [_end(number, reason, at=at, lived=lived) for number, (reason, at, lived) in enumerate(cases)]
     now = NOW + timedelta(seconds=4000)
-    told = protect(ends, now=now)
+    told = protect(map(judge, ends), now=now)
     random.shuffle(ends)
-    assert protect(ends, now=now) == told
+    assert protect(map(judge, ends), now=now) == told
     for health in told.health.values():
         assert (health.phase is Phase.OPEN) == (health.until is None)
 
