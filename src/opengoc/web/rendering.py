@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from opengoc import __version__
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.reports.wording import figure_text, figure_title, moment_text
+from opengoc.web.public import without_addresses
 
 
 class Pages:
@@ -27,7 +28,12 @@ class Pages:
         )
         self._environment.globals.update(installation=installation, version=__version__)
         self._environment.filters.update(
-            instant=format_instant, moment=moment_text, ago=ago, figure=figure_text, figure_title=figure_title
+            instant=format_instant,
+            moment=moment_text,
+            ago=ago,
+            figure=figure_text,
+            figure_title=figure_title,
+            public=without_addresses,
         )
 
     def page(
