@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 # Test processes: the tests of real daemons mostly wait, so more than the machine has cores.
-WORKERS ?= 4
+WORKERS ?= 3
 
 # Debian packages by name: what the command needs, and what the tests need on top.
 RUN_PACKAGES := ca-certificates debian-archive-keyring mmdebstrap bubblewrap uidmap python3-venv
@@ -47,7 +47,7 @@ unit: setup ## The fast tests alone
 	@$(BIN)/pytest -q tests/unit
 
 test: system-test setup lint ## Everything: lint, then all tests on real HTCondor, Slurm, PostgreSQL, SMTP and Chromium
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 bench: setup ## Benchmarks; they print figures and never fail on a time
 	@for bench in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$bench .py); done

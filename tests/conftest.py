@@ -10,36 +10,51 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from opengoc.store.database import Database, open_database
 
 hypothesis.settings.register_profile("opengoc", deadline=None)
 hypothesis.settings.load_profile("opengoc")
 
+_ROOT = Path(__file__).parents[1]
 _HOW_TO_INSTALL = "PostgreSQL's programs are lacking: apt-get install --no-install-recommends postgresql"
 _START_SECONDS = 30.0
 #: No promise to survive a power cut: the databases end with the run.
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something costly run in one worker: the demo, the running grid, else their own file."""
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        shared = next((name for name in ("demo", "grid") if name in used), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(shared))
+class TogetherWhatShares(LoadScopeScheduling):
+    """Deals the tests out to processes: what shares the demo or the running grid to one, the rest by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _shared_by(file) or file
+
+
+@cache
+def _shared_by(file: str) -> str:
+    found = re.search(r"\b(?:demo: DemoRun|grid: Grid)\b", (_ROOT / file).read_text(encoding="utf-8"))
+    return "" if found is None else found[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherWhatShares:
+    """The scheduler of ``pytest -n``."""
+    return TogetherWhatShares(config, log)
 
 
 class PostgresServer:
