@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ def a_resource(name: str, site: str, *kinds: str, active: bool = True) -> Resour
         name=name,
         group=site,
         site=site,
-        fqdn=f"{name.lower()}.example.org",
+        fqdn=f"{re.sub('[^a-z0-9]', '', name.lower())}.example.org",
         services=tuple(Service(kind=kind) for kind in kinds or ("CE",)),
         active=active,
     )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 from sqlalchemy import Connection
 
 from opengoc.base.errors import Conflict
@@ -252,10 +253,19 @@ def readings(
         as_of_version=table_version,
     )
     by_target: dict[Target, dict[str, list[Reading]]] = {}
-    columns = [found.column(name).to_pylist() for name in ("resource", "service", "metric", "readings")]
-    for resource, service, metric, runs in zip(*columns, strict=True):
-        got = [(first, last, _BY_GRAVITY[gravity]) for first, last, gravity in runs]
+    names = [found.column(name).to_pylist() for name in ("resource", "service", "metric", "readings")]
+    # All lists of a column end to end: one conversion instead of one for each metric.
+    first, last, gravity = (
+        pyarrow.compute.list_flatten(found.column(name)).to_numpy().tolist()
+        for name in ("first", "last", "gravity")
+    )
+    states = [_BY_GRAVITY[rank] for rank in gravity]
+    begin = 0
+    for resource, service, metric, count in zip(*names, strict=True):
+        end = begin + count
+        got = list(zip(first[begin:end], last[begin:end], states[begin:end], strict=True))
         by_target.setdefault(Target(resource, service), {})[metric] = got
+        begin = end
     return by_target
 
 
@@ -272,11 +282,12 @@ WITH each_second AS (
         OVER (PARTITION BY resource, service, metric ORDER BY heard) AS run
     FROM preceded
 ), runs AS (
-    SELECT resource, service, metric, min(heard) AS first,
-           [min(heard), max(heard), any_value(gravity)] AS reading
+    SELECT resource, service, metric, min(heard) AS first, max(heard) AS last, any_value(gravity) AS gravity
     FROM numbered GROUP BY resource, service, metric, run
 )
-SELECT resource, service, metric, list(reading ORDER BY first) AS readings FROM runs GROUP BY ALL
+SELECT resource, service, metric, count(*) AS readings, list(first ORDER BY first) AS first,
+       list(last ORDER BY first) AS last, list(gravity ORDER BY first) AS gravity
+FROM runs GROUP BY ALL
 """
 
 

@@ -75,6 +75,9 @@ class Timeline:
 
     def seconds_by_day(self) -> dict[int, dict[Status, int]]:
         """Whole seconds in each state for each UTC day touched; a day is its first second."""
+        first = self.start - self.start % SECONDS_PER_DAY
+        if self.end <= first + SECONDS_PER_DAY:
+            return {first: self.seconds()}
         days: dict[int, dict[Status, int]] = {}
         for start, end, state in self.runs():
             at = start
