@@ -54,6 +54,8 @@ class HoldRule:
     words: str = ""
     #: Empty: any grid type.
     grid_types: frozenset[str] = frozenset()
+    #: Whether a pilot that is removed for it is a bad end, for which its entry may be paused.
+    is_of_entry: bool = True
 
     def covers(self, hold: Hold) -> bool:
         """Whether this row is about such a hold."""
@@ -65,21 +67,29 @@ class HoldRule:
         )
 
 
-def _row(name: str, treatment: Treatment, *codes: int, words: str = "", of: str = "") -> HoldRule:
+def _row(
+    name: str,
+    treatment: Treatment,
+    *codes: int,
+    words: str = "",
+    of: str = "",
+    is_of_entry: bool = True,
+) -> HoldRule:
     return HoldRule(
         name=name,
         treatment=treatment,
         codes=frozenset(codes),
         words=words,
         grid_types=frozenset(of.split()),
+        is_of_entry=is_of_entry,
     )
 
 
 #: The first row that covers a hold counts: what is said in words before what is said in codes.
 HOLD_RULES: tuple[HoldRule, ...] = (
     # Code 16: the files of a spooled job are on their way to the schedd.
-    _row("spooling", Treatment.WAIT, 16),
-    _row("held by a person", Treatment.WAIT, 1, 15),
+    _row("spooling", Treatment.WAIT, 16, is_of_entry=False),
+    _row("held by a person", Treatment.WAIT, 1, 15, is_of_entry=False),
     # Nothing that a retry or another pilot would cure.
     _row("credential", Treatment.PAUSE, 4),
     _row(
@@ -121,13 +131,14 @@ HOLD_RULES: tuple[HoldRule, ...] = (
     _row("hook at the site", Treatment.RETRY, 19, 48),
     # It ran, and the site had enough of it.
     _row("more than it asked for", Treatment.KILL, 34),
-    _row("time is over", Treatment.KILL, 46, 47),
+    _row("time is over", Treatment.KILL, 46, 47, is_of_entry=False),
     _row(
         "killed by the batch system",
         Treatment.KILL,
         words=r"(wall|cpu|v?mem|memory).*(limit|exceed)|(exceed|over).*(wall|cpu|memory|limit)|"
         r"job (was )?(killed|cancelled|preempted)|node fail",
         of="batch arc",
+        is_of_entry=False,
     ),
     _row("policy of the site", Treatment.KILL, 3, 5, 21, 26, 27),
     _row("container of the site", Treatment.KILL, 35, 45),
@@ -159,6 +170,8 @@ class Treated:
     reason: str
     #: Whether it is time: a retry that is not due yet waits.
     is_due: bool = True
+    #: Whether a removal is a bad end of the entry's.
+    is_of_entry: bool = True
 
 
 def treat(hold: Hold, *, now: datetime, care: HoldCare | None = None) -> Treated:
@@ -187,4 +200,5 @@ def _treated(
         rule=rule.name,
         reason=f"{said} ({detail})" if detail else said,
         is_due=is_due,
+        is_of_entry=rule.is_of_entry,
     )

@@ -16,7 +16,7 @@ from typing import Any
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, parse_instant
 from opengoc.factory.pilots import CONFIG_FILE, REPORT_FILE
-from opengoc.factory.protection_ends import PilotEnd
+from opengoc.factory.protection_ends import Judged, PilotEnd, judge
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ BUILT_IN_VALIDATIONS = (
 
 #: A folder is of the day on which its pilot was submitted: it may wait and run for so long before it ends.
 _LONGEST_LIFE = timedelta(days=14)
+
+#: What a state rests on lies no further back: more than the longest pause, several times over.
+_HORIZON = timedelta(days=1)
 
 
 def keep_end(
@@ -128,3 +131,36 @@ def _json(path: Path) -> dict[str, Any] | None:
         log.warning("action=skip-file path=%s reason=%s", path, error)
         return None
     return found if isinstance(found, dict) else None
+
+
+class Ends:
+    """The pilots of one factory that ended of late, judged once each; read from disk when it starts."""
+
+    def __init__(self, folder: Path, *, now: datetime) -> None:
+        """``folder``: that of the factory, whose ``pilots`` are below it."""
+        self._judged = {
+            end.pilot_id: judge(end) for end in read_ends(folder / "pilots", since=now - _HORIZON)
+        }
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """All of them, in no order."""
+        return tuple(self._judged.values())
+
+    def see(self, end: PilotEnd | None, *, now: datetime) -> None:
+        """Take one more into account, and let go of those of long ago."""
+        if end is not None and end.pilot_id not in self._judged:
+            judged = judge(end)
+            self._judged[end.pilot_id] = judged
+            for each in judged.findings:
+                log.warning(
+                    "action=find kind=%s pilot=%s entry=%s host=%s detail=%s",
+                    each.kind,
+                    each.pilot_id,
+                    each.entry,
+                    each.host,
+                    each.detail,
+                )
+        oldest = now - _HORIZON
+        if any(each.end.ended_at < oldest for each in self._judged.values()):
+            self._judged = {key: each for key, each in self._judged.items() if each.end.ended_at >= oldest}

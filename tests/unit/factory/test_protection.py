@@ -17,7 +17,7 @@ from opengoc.base.instant import format_instant
 from opengoc.factory.protection import Alive, Care, Health, Phase, in_words, protect
 from opengoc.factory.protection_ends import VERDICTS, FindingKind, PilotEnd, Verdict, judge
 from opengoc.factory.protection_holds import HOLD_RULES, Hold, HoldCare, Treated, Treatment, treat
-from opengoc.factory.protection_reports import BUILT_IN_VALIDATIONS, END_FILE, keep_end, read_ends
+from opengoc.factory.protection_reports import BUILT_IN_VALIDATIONS, END_FILE, Ends, keep_end, read_ends
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "reference" / "protection.md"
 CARE = Care()
@@ -111,6 +111,31 @@ def test_a_retry_comes_later_each_time_and_ends_in_a_removal() -> None:
 def test_a_hold_that_waits_for_a_person_does_not_wait_for_ever() -> None:
     assert treat(_hold(code=1, age=3599), now=NOW).treatment is Treatment.WAIT
     assert treat(_hold(code=1, age=3600), now=NOW).treatment is Treatment.KILL
+
+
+def test_a_pilot_that_ran_out_of_its_time_is_not_held_against_the_entry() -> None:
+    assert not treat(_hold(code=46), now=NOW).is_of_entry
+    assert not treat(_hold("job killed: wall limit", grid="arc"), now=NOW).is_of_entry
+    assert not treat(_hold(code=16, age=3600), now=NOW).is_of_entry
+    assert treat(_hold(code=34), now=NOW).is_of_entry
+
+
+def test_what_a_factory_remembers_is_judged_once_and_forgotten_after_a_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, lost = _end(1, at=-80_000), _end(2, None, at=0)
+    folder = _folder(tmp_path, old, "2026-11-15")
+    keep_end(folder, ended_at=old.ended_at)
+    ends = Ends(tmp_path, now=NOW)
+    for _ in range(2):
+        ends.see(lost, now=NOW)
+    ends.see(None, now=NOW)
+    assert {each.end.pilot_id for each in ends.judged} == {"plt-001", "plt-002"}
+    assert [record.message.split()[:3] for record in caplog.records] == [
+        ["action=find", "kind=report-missing", "pilot=plt-002"]
+    ]
+    ends.see(_end(3, at=10_000), now=NOW + timedelta(seconds=10_000))
+    assert {each.end.pilot_id for each in ends.judged} == {"plt-002", "plt-003"}
 
 
 def test_every_row_of_the_table_is_documented_with_its_treatment() -> None:
