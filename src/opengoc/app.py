@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from opengoc.store.database import Database
     from opengoc.store.lake import Lake
 
+#: A token that is shorter can be guessed.
+_SHORTEST_TOKEN = 20
 _LOG = logging.getLogger(__name__)
 
 
@@ -171,6 +173,26 @@ class House:
                 "--source", ", ".join(unknown), f"must be of {', '.join(configured) or 'no source'}"
             )
         return tuple(configured[name] for name in names or configured)
+
+    def received_sources(self) -> Mapping[str, Source]:
+        """The sources that send their records here, by the token they show."""
+        from opengoc.accounting.model import Kind
+        from opengoc.accounting.source import Source
+
+        found: dict[str, Source] = {}
+        for each in self.settings.received:
+            path = self.path(each.token_file)
+            try:
+                token = path.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise Permanent(f"the token of {each.name} in {path} cannot be read: {error}") from error
+            if len(token) < _SHORTEST_TOKEN or token in found:
+                rule = f"must hold {_SHORTEST_TOKEN} characters or more, and no other source's token"
+                raise InvalidInput(str(path), "token", rule)
+            found[token] = Source(
+                name=each.name, format="auto", path=Path(), kind=Kind(each.records), site=each.site or None
+            )
+        return found
 
     def accounting_stores(self) -> AccountingStores:
         """Where usage records go."""

@@ -97,6 +97,18 @@ class AccountingSource(_Table):
         return name
 
 
+class ReceivedSource(_Table):
+    """One source that sends its usage records here over HTTP."""
+
+    name: Name
+    #: File that holds the token which the source shows.
+    token_file: Path
+    #: What records count that do not say it themselves.
+    records: Literal["pilot", "payload", "batch"] = "batch"
+    #: Registry site of records that do not name one.
+    site: str = ""
+
+
 class ProbeSettings(_Table):
     """How the services are probed."""
 
@@ -124,6 +136,7 @@ class Settings(_Table):
     pools: tuple[PoolSettings, ...] = ()
     factory: FactorySettings | None = None
     accounting: tuple[AccountingSource, ...] = ()
+    received: tuple[ReceivedSource, ...] = ()
     probes: ProbeSettings = ProbeSettings()
     mail: MailSettings | None = None
 
@@ -131,7 +144,7 @@ class Settings(_Table):
     def _names_are_unique_and_known(self) -> Settings:
         for kind, names in (
             ("pools", [p.name for p in self.pools]),
-            ("accounting", [s.name for s in self.accounting]),
+            ("accounting, received", [s.name for s in self.accounting] + [s.name for s in self.received]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:

@@ -255,24 +255,27 @@ class _Import:
         self.last = max([each for each in (self.last, *ends) if each], default=None)
 
     def _keep_state(self) -> None:
-        """Say from when to when there are records of the source."""
-        if self.first is None or self.last is None:
-            return
-        now = self.clock()
-        with self.stores.database.begin() as conn:
-            before = state.load(conn, self.source)
-            since, through = before.since or self.first, before.read_through or self.last
-            current = SourceState(
-                source=self.source.name,
-                kind=self.source.kind.value,
-                site=self.source.site,
-                state=State.OK,
-                tried_at=now,
-                since=min(since, self.first),
-                read_through=max(through, self.last),
-                imported=True,
-            )
-            state.save(conn, current, now=now, who=self.who)
+        if self.first is not None and self.last is not None:
+            with self.stores.database.begin() as conn:
+                keep_span(conn, self.source, self.first, self.last, now=self.clock(), who=self.who)
+
+
+def keep_span(
+    conn: Connection, source: Source, first: datetime, last: datetime, *, now: datetime, who: str
+) -> None:
+    """Say from when to when there are records of a source that is not collected."""
+    before = state.load(conn, source)
+    current = SourceState(
+        source=source.name,
+        kind=source.kind.value,
+        site=source.site,
+        state=State.OK,
+        tried_at=now,
+        since=min(before.since or first, first),
+        read_through=max(before.read_through or last, last),
+        imported=True,
+    )
+    state.save(conn, current, now=now, who=who)
 
 
 def _ends(reading: Reading) -> list[datetime]:

@@ -25,6 +25,7 @@ from opengoc.base.instant import format_instant, parse_instant, utc_now
 from opengoc.base.interval import Interval, week, week_name
 from opengoc.base.units import hours
 from opengoc.cli.accounting_import import import_
+from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
 from opengoc.store.hold import hold
 
@@ -40,6 +41,7 @@ SourceName = Annotated[
 
 
 app.command(name="import")(import_)
+app.command()(send)
 
 
 def _states(house: House, as_of: datetime | None) -> list[SourceState]:

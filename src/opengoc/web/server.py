@@ -17,7 +17,7 @@ from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.base.instant import utc_now
 from opengoc.monitoring.intake import Intake
 from opengoc.registry.live import LiveRegistry
-from opengoc.web import availability, health, pages, reporting, status
+from opengoc.web import accounting, availability, health, pages, reporting, status
 from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
 from opengoc.web.api import results as api_results
@@ -59,6 +59,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(reporting.router)
     app.include_router(availability.router)
     app.include_router(health.router)
+    app.include_router(accounting.router)
     app.state.live = LiveRegistry(house.database)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)

@@ -1,0 +1,105 @@
+"""Batches that sources send: each taken once, however often it is sent.
+
+A batch has an id that its sender gave it. Its bytes go into the raw store, its new rows into the lake in one
+commit, and its quarantine and receipt into the database in one transaction; the answer follows that. Killed
+anywhere before, the sender has no answer and sends it again: rows that are in are then duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import pyarrow.compute as pc
+
+from opengoc.accounting import quarantine, table
+from opengoc.accounting.batch import faulty
+from opengoc.accounting.follow import Part
+from opengoc.accounting.formats.detect import HEAD_BYTES, preamble, recognise
+from opengoc.accounting.formats.piece import Tail
+from opengoc.accounting.importing import keep_span
+from opengoc.accounting.ingest import Counts, Stores, counted, stow
+from opengoc.accounting.reading import read
+from opengoc.accounting.seen import Known
+from opengoc.accounting.source import Source
+from opengoc.base.errors import Conflict, InvalidInput
+from opengoc.base.ids import digest, new_id
+from opengoc.base.instant import utc_now
+from opengoc.base.interval import Interval
+from opengoc.store import facts
+
+_RECEIPT = "accounting-receipt"
+_LONGEST_ID = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What became of a batch."""
+
+    batch_id: str
+    counts: Counts
+    #: Whether the batch was received before: the counts are those of then.
+    again: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as JSON values."""
+        return {"batch": self.batch_id, "again": self.again, "read": self.counts.read, **asdict(self.counts)}
+
+
+def receive(
+    content: bytes,
+    *,
+    batch_id: str,
+    source: Source,
+    stores: Stores,
+    known: Known,
+    who: str,
+    clock: Callable[[], datetime] = utc_now,
+) -> Receipt:
+    """Store what is new in a batch. Hold the role ``accounting`` around this.
+
+    Raises InvalidInput for a batch without a proper id, Conflict for an id that other bytes were sent under,
+    Temporary when the disk is full or a store is away: send it again then.
+    """
+    if not 0 < len(batch_id) <= _LONGEST_ID or not batch_id.isprintable():
+        raise InvalidInput(
+            "batch id", batch_id[:_LONGEST_ID], f"must be 1 to {_LONGEST_ID} printable characters"
+        )
+    key, sha256 = f"{source.name}:{batch_id}", digest(content)
+    with stores.database.read() as conn:
+        before = facts.get(conn, _RECEIPT, key)
+    if before is not None and before.value is not None:
+        if before.value["sha256"] != sha256:
+            raise Conflict(f"batch {batch_id} of {source.name} was received with other content: name it anew")
+        return Receipt(batch_id=batch_id, counts=Counts(**before.value["counts"]), again=True)
+    table.declare(stores.lake)
+    known.renew()
+    form = recognise(content[:HEAD_BYTES]) if source.format == "auto" else source.format
+    told = replace(source, format=form, preamble=preamble(form, content[:HEAD_BYTES]))
+    now = clock()
+    found = read(content, source=told, offset=0, tail=Tail.ENDED, known_from=now)
+    stores.raw.put(content)
+    compared = stow(
+        stores.lake,
+        known,
+        found,
+        source=source.name,
+        batch_id=new_id("received"),
+        known_from=now,
+        sha256=sha256,
+    )
+    part = Part(path=f"batch {batch_id}", offset=0, line=0, at=0, length=len(content))
+    faults = [faulty(fault, content, part, source=told, sha256=sha256) for fault in found.faults]
+    counts = counted(compared, len(faults))
+    value = {"sha256": sha256, "counts": asdict(counts)}
+    ends = [each.as_py() for each in pc.min_max(found.records["ended_at"]).values() if each.is_valid]
+    with stores.database.begin() as conn:
+        quarantine.put(conn, faults, now=now, who=who)
+        facts.assert_fact(
+            conn, kind=_RECEIPT, key=key, value=value, valid=Interval(now), who=who, source="accounting"
+        )
+        if ends:
+            keep_span(conn, told, ends[0], ends[-1], now=now, who=who)
+    return Receipt(batch_id=batch_id, counts=counts, again=False)

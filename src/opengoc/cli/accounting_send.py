@@ -1,0 +1,51 @@
+"""``goc accounting send``: usage records to another installation, through a spool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from opengoc.accounting.sending import Spool
+from opengoc.base.errors import InvalidInput, Temporary
+from opengoc.cli.output import Json, emit, house_of
+
+
+def send(
+    ctx: typer.Context,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files; none: what waits in the spool.")] = None,
+    to: Annotated[
+        str, typer.Option(help="Address of the receiver, http://HOST:PORT/accounting/batches.")
+    ] = "",
+    token_file: Annotated[Path, typer.Option(help="File that holds our token.")] = Path(),
+    spool: Annotated[
+        Path | None, typer.Option(help="Folder of the spool; default: spool in the home.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put files into the spool, and send what waits; exit code 4 while some of it has to wait."""
+    if not to.startswith(("http://", "https://")):
+        raise InvalidInput("--to", to, "must be the address of a receiver")
+    try:
+        token = token_file.read_text().strip()
+    except OSError as error:
+        raise InvalidInput("--token-file", str(token_file), "cannot be read") from error
+    waiting = Spool(spool or house_of(ctx).home / "spool")
+    for path in files or ():
+        waiting.put(path)
+    sent = waiting.deliver(to, token)
+    emit(
+        {
+            "batches": sent.receipts,
+            "refused": sent.refused,
+            "waiting": sent.waiting,
+            "reason": sent.reason,
+        },
+        as_json=as_json,
+        text=lambda: f"{len(sent.receipts)} batches sent, {sent.waiting} wait, {len(sent.refused)} refused",
+    )
+    if sent.waiting:
+        raise Temporary(f"{sent.waiting} batches wait in the spool: {sent.reason}")
+    if sent.refused:
+        raise typer.Exit(1)

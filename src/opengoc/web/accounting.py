@@ -1,0 +1,158 @@
+"""``POST /accounting/batches``: sources send their usage records, and send again what was not answered."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from opengoc.accounting import table
+from opengoc.accounting.receiving import Receipt, receive
+from opengoc.accounting.seen import Known
+from opengoc.accounting.source import Source
+from opengoc.app import House
+from opengoc.base.errors import Conflict, InvalidInput, Temporary
+from opengoc.store.hold import hold
+
+router = APIRouter(prefix="/accounting")
+
+#: Bytes of a body as it comes, and unpacked.
+MOST_PACKED = 64 * 2**20
+MOST_PLAIN = 256 * 2**20
+#: Batches that wait while one is stored; one more is asked to come later.
+_MOST_WAITING = 4
+_BUSY_SECONDS = 2
+
+
+@dataclass
+class _Intake:
+    """What the receiver keeps between batches: one is stored at a time."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    places: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST_WAITING))
+    known: Known | None = None
+
+
+@router.post("/batches")
+async def batches(request: Request) -> JSONResponse:
+    """Take a batch.
+
+    1. The token names the source, ``Goc-Batch`` the batch.
+    2. The body is read and unpacked (gzip, zstd), up to the limits.
+    3. Its records are stored; only then the answer says so. Full or busy: 429 with ``Retry-After``.
+    """
+    house: House = request.app.state.house
+    source = _source_of(request, house.received_sources())
+    if source is None:
+        return _refused(401, "no source has this token: send Authorization: Bearer TOKEN")
+    intake = _intake(request)
+    if not intake.places.acquire(blocking=False):
+        return _later("other batches wait already", _BUSY_SECONDS)
+    try:
+        packed = await _body(request)
+        if packed is None:
+            return _refused(413, f"a batch may have {MOST_PACKED} bytes: send it as several")
+        plain = _unpacked(packed, request.headers.get("content-encoding", "identity"))
+        return await run_in_threadpool(
+            _store, house, intake, plain, request.headers.get("goc-batch", ""), source
+        )
+    except InvalidInput as error:
+        return _refused(413 if error.where == "batch" else 400, str(error))
+    finally:
+        intake.places.release()
+
+
+def _source_of(request: Request, sources: Mapping[str, Source]) -> Source | None:
+    shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    found = None
+    for token, source in sources.items():
+        # Every token is compared, each in constant time: how long it takes tells nothing.
+        if hmac.compare_digest(shown, token.encode()):
+            found = source
+    return found
+
+
+def _intake(request: Request) -> _Intake:
+    state = request.app.state
+    if not hasattr(state, "accounting_intake"):
+        state.accounting_intake = _Intake()
+    intake: _Intake = state.accounting_intake
+    return intake
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None for one that is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MOST_PACKED:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _unpacked(packed: bytes, encoding: str) -> bytes:
+    """The plain bytes. Raises InvalidInput for a packing that is damaged, unknown, or swells too far."""
+    if encoding == "identity":
+        return packed
+    if encoding not in ("gzip", "zstd"):
+        raise InvalidInput("content-encoding", encoding, "must be gzip, zstd or identity")
+    try:
+        if encoding == "gzip":
+            unpacking = zlib.decompressobj(wbits=31)
+            plain = unpacking.decompress(packed, MOST_PLAIN + 1)
+            whole = unpacking.eof or len(plain) > MOST_PLAIN
+        else:
+            with pyarrow.CompressedInputStream(pyarrow.BufferReader(packed), "zstd") as stream:
+                plain, whole = stream.read(MOST_PLAIN + 1), True
+    except (OSError, zlib.error) as error:
+        raise InvalidInput("body", encoding, f"cannot be unpacked: {error}") from error
+    if len(plain) > MOST_PLAIN:
+        raise InvalidInput("batch", encoding, f"may unpack to {MOST_PLAIN} bytes: send it as several")
+    if not whole:
+        raise InvalidInput("body", encoding, "is cut off")
+    return plain
+
+
+def _store(house: House, intake: _Intake, content: bytes, batch_id: str, source: Source) -> JSONResponse:
+    try:
+        with intake.lock, hold(house.home, "accounting"):
+            receipt = _receive(house, intake, content, batch_id, source)
+    except Temporary as error:
+        return _later(str(error), error.retry_after)
+    except Conflict as error:
+        return _refused(409, str(error))
+    return JSONResponse(receipt.to_json())
+
+
+def _receive(house: House, intake: _Intake, content: bytes, batch_id: str, source: Source) -> Receipt:
+    table.declare(house.lake)
+    known = intake.known = intake.known or Known(house.lake)
+    try:
+        return receive(
+            content,
+            batch_id=batch_id,
+            source=source,
+            stores=house.accounting_stores(),
+            known=known,
+            who=source.name,
+        )
+    except Temporary:
+        # What was stored of the batch is not known for sure: ask the lake anew.
+        known.close()
+        raise
+
+
+def _refused(code: int, why: str) -> JSONResponse:
+    return JSONResponse({"error": why}, status_code=code)
+
+
+def _later(why: str, seconds: float) -> JSONResponse:
+    return JSONResponse({"error": why}, status_code=429, headers={"Retry-After": str(max(1, round(seconds)))})
