@@ -91,7 +91,7 @@ def review(ctx: typer.Context, as_json: Json = False) -> None:
 
     _, centre = _opened(ctx)
     found = availability.review(centre, now=utc_now())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "report": each.report.week,
             "profile": each.profile,
