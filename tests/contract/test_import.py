@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow
+import pyarrow.parquet
 import pytest
 
 from opengoc.accounting import quarantine
+from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.importing import Imported, import_file
 from opengoc.accounting.ingest import Counts, Stores
 from opengoc.accounting.model import Kind
@@ -143,3 +145,29 @@ def test_the_span_of_what_was_imported_is_known(stores: Stores, tmp_path: Path) 
         (state,) = load_imported(conn)
     assert state.since == datetime.fromtimestamp(1132444805 + 60 + 3600, UTC)
     assert state.read_through == datetime.fromtimestamp(1132444805 + 6000 + 3600, UTC)
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_what_is_exported_imports_as_the_same_records(stores: Stores, tmp_path: Path, form: str) -> None:
+    path = tmp_path / "trace.swf"
+    path.write_bytes(SWF)
+    imported(stores, path)
+    out = tmp_path / f"out.{form}"
+    assert export(stores.lake, Wanted(window=NOVEMBER_2005, as_of=utc_now()), form, out) == 100
+    assert imported(stores, out).counts == Counts(duplicate=100)
+
+
+def test_rows_of_a_table_that_are_no_records_are_quarantined(stores: Stores, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    end = datetime(2026, 11, 1, tzinfo=UTC)
+    columns = {
+        "global_job_id": ["1", "2", None, "4"],
+        "ended_at": [end, end, end, None],
+        "wall_seconds": [1.0, -1.0, 1.0, 1.0],
+        "processors": [1, 1, 1, 1],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    found = imported(stores, path)
+    assert (found.format, found.counts) == ("parquet", Counts(stored=1, quarantined=3))
+    assert found.reasons[0] == "line 2: 2 wall_seconds: -1.0: must be a number, not negative"
+    assert imported(stores, path).counts == Counts(duplicate=1, quarantined=3)

@@ -66,7 +66,7 @@ class Spool:
         taken = sum(each.stat().st_size for each in self.waiting())
         if taken + len(packed) > self._most_bytes:
             raise Temporary(
-                f"the spool {self._folder} is full ({taken} bytes wait): {path} was not taken; send again once"
+                f"the spool {self._folder} is full ({taken} bytes wait): {path} was not taken; send it once"
                 " the receiver answers",
                 retry_after=60.0,
             )

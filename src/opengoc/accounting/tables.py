@@ -23,6 +23,7 @@ from opengoc.base.errors import InvalidInput
 
 #: Rows that are stored in one commit.
 _ROWS = 250_000
+_NEEDED = ("global_job_id", "ended_at", "wall_seconds", "processors")
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 
 
@@ -56,7 +57,7 @@ def _batches(content: bytes, source: Source) -> Iterator[pyarrow.RecordBatch]:
 
 
 def _check(names: list[str], source: Source) -> None:
-    lacking = {"global_job_id", "ended_at", "wall_seconds", "processors"} - set(names)
+    lacking = set(_NEEDED) - set(names)
     if lacking:
         raise InvalidInput(str(source.path), sorted(names)[:8], f"has no column {', '.join(sorted(lacking))}")
 
@@ -79,13 +80,20 @@ def _faults(rows: pyarrow.Table) -> list[Fault]:
     """Why no record can be made of each of these rows."""
     found = []
     for at in range(len(rows)):
-        place = rows["raw_offset"][at].as_py()
-        try:
-            records_of(rows.slice(at, 1))
-            reason = "a value that a record needs is missing"
-        except InvalidInput as error:
-            reason = str(error)
-        except (TypeError, ValueError):
-            reason = "a value that a record needs is missing, or is of no such kind"
-        found.append(Fault(start=place, end=place + 1, reason=reason))
+        row = rows.slice(at, 1)
+        place = row["raw_offset"][0].as_py()
+        lacking = [name for name in (*_NEEDED, "status") if row[name].null_count]
+        found.append(Fault(start=place, end=place + 1, reason=_missing(lacking) or _reason(row)))
     return found
+
+
+def _missing(names: list[str]) -> str:
+    return f"{', '.join(names)}: is missing" if names else ""
+
+
+def _reason(row: pyarrow.Table) -> str:
+    try:
+        records_of(row)
+    except (InvalidInput, ValueError) as error:
+        return str(error)
+    return "is no record"

@@ -218,7 +218,26 @@ def usage(lake: Lake, question: Question) -> Usage:
     return Usage(question=question, rows=rows, table_version=version)
 
 
-def _ask(lake: Lake, sql: str, question: Question, version: int | None) -> pyarrow.Table:
+def standing(
+    lake: Lake, *, window: Interval, as_of: datetime, kind: Kind | None = None, source: str | None = None
+) -> pyarrow.Table:
+    """The records that stood at a time and ended within a window, as they were sent."""
+    table.declare(lake)
+    columns = ", ".join(f"standing.{name}" for name in table.RECORD.names)
+    sql = f"""
+        {_STANDING}
+        SELECT {columns} FROM (SELECT * FROM single UNION ALL BY NAME SELECT * FROM latest) AS standing
+        WHERE ended_at >= $start AND ended_at < $end AND ($kind IS NULL OR kind = $kind)
+            AND ($source IS NULL OR source = $source)
+        ORDER BY ended_at, instance, global_job_id, attempt
+    """
+    question = Question(window=window, by=(), kind=kind, as_of=as_of)
+    return _ask(lake, sql, question, lake.version(table.TABLE), {"source": source})
+
+
+def _ask(
+    lake: Lake, sql: str, question: Question, version: int | None, more: Mapping[str, Any] | None = None
+) -> pyarrow.Table:
     pilots = pyarrow.table(
         {
             "id": pyarrow.array([pilot.id for pilot in question.pilots], pyarrow.string()),
@@ -237,6 +256,7 @@ def _ask(lake: Lake, sql: str, question: Question, version: int | None) -> pyarr
         "start": question.window.start,
         "end": question.window.end,
         "kind": question.kind.value if question.kind else None,
+        **(more or {}),
     }
     with lake.connection(table.TABLE, as_of_version=version) as connection:
         connection.register("pilots", pilots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +13,14 @@ from rich.markup import escape
 from opengoc.accounting import quarantine as quarantined
 from opengoc.accounting import retry as retrying
 from opengoc.accounting.batch import Faulty
+from opengoc.accounting.export import FORMATS as EXPORTS
+from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.figures import completeness
 from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State, load_all, load_imported
+from opengoc.accounting.table import TABLE
 from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
@@ -148,6 +152,40 @@ def usage(
         as_json=as_json,
         text=lambda: _usage_text(question, answer.rows, complete),
     )
+
+
+@app.command(name="export")
+def export_(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Argument(help="File to write.")],
+    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(EXPORTS)}.")] = "json",
+    start: Annotated[str | None, typer.Option("--from", help="Ended at this UTC time or later.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Ended before this UTC time.")] = None,
+    week_: Annotated[str | None, typer.Option("--week", help="An ISO week, 2026-W47, instead.")] = None,
+    kind: Annotated[str, typer.Option(help=f"{', '.join(Kind)}, or all.")] = "all",
+    source: Annotated[str | None, typer.Option(help="Only records of this source.")] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Write the records that stand to a file, in a format of ours or of others."""
+    wanted = Wanted(
+        window=_window(start, end, week_), kind=_kind(kind), source=source, as_of=as_of or utc_now()
+    )
+    count = export(house_of(ctx).lake, wanted, form, output)
+    emit(
+        {"file": str(output), "format": form, "records": count},
+        as_json=as_json,
+        text=lambda: f"{count} records to {escape(str(output))}",
+    )
+
+
+@app.command()
+def compact(ctx: typer.Context, as_json: Json = False) -> None:
+    """Join the small files of the lake's table of usage; earlier versions stay readable."""
+    house = house_of(ctx)
+    with hold(house.home, "accounting"):
+        joined = house.lake.compact(TABLE)
+    emit({"files_joined": joined}, as_json=as_json, text=lambda: f"{joined} files joined")
 
 
 @app.command()
