@@ -200,8 +200,8 @@ class Lake:
         standing = self._open(table, version)
         schema = self._declared.get(table)
         if standing is not None:
-            # Not the table's own file system, which is Python: a file that is still read ahead when the process
-            # ends would need the interpreter, which is gone, and the process would hang or crash.
+            # Not the table's own file system, which is Python: a file still read ahead when the process ends
+            # would need the interpreter, which is gone, and the process would hang or crash.
             files = pyarrow.fs.SubTreeFileSystem(str(self._path(table)), pyarrow.fs.LocalFileSystem())
             return standing.to_pyarrow_dataset(filesystem=files, schema=schema)
         if schema is None:
