@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from opengoc.base.errors import InvalidInput
+from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.ids import new_id
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
@@ -135,12 +135,14 @@ def change_downtime(
     services: Iterable[str] | None = None,
     severity: Severity | None = None,
     description: str | None = None,
+    expect: int | None = None,
 ) -> Downtime:
     """Shorten, extend, move or correct a downtime, at any time, its past included; what is left out stays.
 
-    Raises InvalidInput for an unknown downtime, Conflict when it was changed meanwhile.
+    ``expect``: the version that the change was decided on. Raises InvalidInput for an unknown downtime,
+    Conflict when it was changed meanwhile.
     """
-    fact, downtime = _downtime(conn, downtime_id)
+    fact, downtime = _downtime(conn, downtime_id, expect)
     changed = replace(
         downtime,
         interval=downtime.interval if interval is None else interval,
@@ -154,14 +156,20 @@ def change_downtime(
 
 
 def cancel_downtime(
-    conn: Connection, downtime_id: str, *, who: str, why: str, now: datetime | None = None
+    conn: Connection,
+    downtime_id: str,
+    *,
+    who: str,
+    why: str,
+    now: datetime | None = None,
+    expect: int | None = None,
 ) -> Downtime:
     """Withdraw a downtime: none of its time counts, past or future. Cancelling twice is cancelling once.
 
     To end a running downtime early and keep what it covered so far, shorten it with ``change_downtime``.
-    Raises InvalidInput for an unknown downtime, Conflict when it was changed meanwhile.
+    ``expect`` and errors are as of ``change_downtime``.
     """
-    fact, downtime = _downtime(conn, downtime_id)
+    fact, downtime = _downtime(conn, downtime_id, expect)
     if downtime.cancelled:
         return downtime
     cancelled = replace(downtime, cancelled_at=utc_now() if now is None else now)
@@ -169,19 +177,23 @@ def cancel_downtime(
     return cancelled
 
 
-def reinstate_downtime(conn: Connection, downtime_id: str, *, who: str, why: str) -> Downtime:
-    """Take a cancellation back. Raises InvalidInput for an unknown downtime, Conflict when it was changed."""
-    fact, downtime = _downtime(conn, downtime_id)
+def reinstate_downtime(
+    conn: Connection, downtime_id: str, *, who: str, why: str, expect: int | None = None
+) -> Downtime:
+    """Take a cancellation back; ``expect`` and errors are as of ``change_downtime``."""
+    fact, downtime = _downtime(conn, downtime_id, expect)
     standing = replace(downtime, cancelled_at=None)
     if downtime.cancelled:
         _supersede(conn, fact, standing, who=who, why=why, source=_OPERATOR)
     return standing
 
 
-def _downtime(conn: Connection, downtime_id: str) -> tuple[Fact, Downtime]:
+def _downtime(conn: Connection, downtime_id: str, expect: int | None = None) -> tuple[Fact, Downtime]:
     fact = facts.get(conn, "downtime", downtime_id)
     if fact is None or fact.value is None:
         raise InvalidInput("downtime", downtime_id, "is no downtime; see `goc downtime list --past`")
+    if expect is not None and fact.version != expect:
+        raise Conflict(f"downtime {downtime_id} was changed by {fact.who} meanwhile: read it again")
     names = {known.key: (known.value or {})["name"] for known in facts.standing(conn, "resource")}
     row = fact.value | {"resource": names.get(fact.value["resource_id"], fact.value["resource"])}
     downtime: Downtime = decode("downtime", fact.key, row)

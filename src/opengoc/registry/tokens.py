@@ -69,10 +69,14 @@ def tokens(conn: Connection) -> list[Token]:
 
 def token_of(conn: Connection, secret: str) -> Token | None:
     """The token that a secret opens; None: none does."""
-    given = digest(secret)
+    return token_with(conn, digest(secret))
+
+
+def token_with(conn: Connection, secret_digest: str) -> Token | None:
+    """The token whose secret has this digest; None where it was revoked, or never was."""
     for fact in facts.standing(conn, _KIND):
         value = fact.value or {}
-        if secrets.compare_digest(value["digest"], given):
+        if secrets.compare_digest(value["digest"], secret_digest):
             return _token(fact.key, value)
     return None
 

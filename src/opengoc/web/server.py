@@ -17,13 +17,24 @@ from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.base.instant import utc_now
 from opengoc.monitoring.intake import Intake
 from opengoc.registry.live import LiveRegistry
-from opengoc.web import accounting, availability, health, pages, reporting, status
+from opengoc.web import (
+    accounting,
+    announcing,
+    availability,
+    downtimes,
+    health,
+    login,
+    pages,
+    reporting,
+    status,
+)
 from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
 from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
 from opengoc.web.myosg.endpoints import OldAddresses
 from opengoc.web.rendering import Pages
+from opengoc.web.session import LoginNeeded, Sessions
 from opengoc.web.upkeep import Upkeep
 from opengoc.web.watch import Watch
 
@@ -56,11 +67,14 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(pages.router)
     app.include_router(status.router)
+    app.include_router(login.router)
+    app.include_router(downtimes.router)
+    app.include_router(announcing.router)
     app.include_router(reporting.router)
     app.include_router(availability.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
-    app.state.live = LiveRegistry(house.database)
+    app.state.live, app.state.sessions = LiveRegistry(house.database), Sessions(house)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)
     app.state.intake = Intake(house.lake, house.database, who="agents", clock=utc_now)
@@ -76,6 +90,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.add_middleware(OldAddresses, database=house.database, live=app.state.live)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GocError, _house_error)
+    app.add_exception_handler(LoginNeeded, login.lead_to_login)
     return app
 
 
