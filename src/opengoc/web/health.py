@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -35,6 +35,12 @@ def healthz(request: Request) -> JSONResponse:
     watch: Watch = request.app.state.watch
     look = {"taken_at": format_instant(watch.latest.taken_at), "faults": list(watch.latest.faults)}
     return JSONResponse({"status": "ok", "version": __version__, "facts": head, "look": look})
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+def favicon() -> RedirectResponse:
+    """Browsers ask here for the icon of a page that names none, as the report by itself does."""
+    return RedirectResponse("/static/icon.svg", status_code=301)
 
 
 @router.get("/metrics", name="metrics")
