@@ -16,6 +16,7 @@ import duckdb
 import pyarrow
 
 from opengoc.accounting import table
+from opengoc.accounting.corrections import Field, Plan, Standing, plan
 from opengoc.accounting.model import Kind
 from opengoc.base.errors import InvalidInput, Temporary
 from opengoc.base.interval import Interval
@@ -68,21 +69,31 @@ _STANDING = f"""
                 AND ended_at < $end
             QUALIFY row_number() OVER (PARTITION BY global_job_id, ended_at ORDER BY version DESC) = 1
         )
-    ),
+    )
+"""
+
+
+def _records(plan: Plan) -> str:
+    """SQL of the records of a window as they are read: corrected, and with what others know of them."""
+    value = plan.values
+    return f"""{_STANDING},
     -- What the factory and the registry know is added. The house's own test jobs go the way of pilots, and
     -- the name of none: where pilots are known, a job that is none of them is a job of its own.
-    records AS (
-        SELECT record.* EXCLUDE (vo, user_name, entry, kind, jobs),
-            coalesce(record.vo, pilot.vo, granted.vo) AS vo,
+    corrected AS (
+        SELECT record.* EXCLUDE (vo, user_name, entry, kind, jobs, project, processors),
+            coalesce({value[Field.VO]}, record.vo, pilot.vo, granted.vo) AS vo,
+            coalesce({value[Field.PROJECT]}, record.project) AS project,
+            coalesce({value[Field.PROCESSORS]}::DOUBLE::INTEGER, record.processors) AS processors,
+            coalesce({value[Field.HS06]}::DOUBLE,
+                CASE WHEN record.benchmark = 'HS06' THEN record.benchmark_value END) AS hs06,
+            coalesce({value[Field.HEPSCORE23]}::DOUBLE,
+                CASE WHEN record.benchmark = 'HEPscore23' THEN record.benchmark_value END) AS hepscore23,
             coalesce(granted.user_name, record.user_name) AS user_name,
             coalesce(record.entry, pilot.entry) AS entry,
             country.country AS country,
             CASE WHEN record.kind = 'pilot' AND record.pilot_id IS NOT NULL AND pilot.id IS NULL
                 AND (SELECT count(*) > 0 FROM pilots) THEN 'batch' ELSE record.kind END AS kind,
-            coalesce(record.jobs, 1) AS jobs,
-            cpu_user_seconds IS NOT NULL OR cpu_system_seconds IS NOT NULL AS measured,
-            coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) AS cpu_seconds,
-            wall_seconds * processors AS core_seconds
+            coalesce(record.jobs, 1) AS jobs
         FROM (SELECT * FROM single UNION ALL BY NAME SELECT * FROM latest) AS record
         LEFT JOIN pilots AS pilot ON pilot.id = record.pilot_id
         LEFT JOIN countries AS country ON country.site = record.site
@@ -93,9 +104,21 @@ _STANDING = f"""
             )
             AND coalesce(record.started_at, record.ended_at) >= granted.since
             AND coalesce(record.started_at, record.ended_at) < granted.until
+        {plan.joins}
         WHERE ended_at >= $start AND ended_at < $end
+    ),
+    records AS (
+        SELECT * EXCLUDE (suspect),
+            cpu_user_seconds IS NOT NULL OR cpu_system_seconds IS NOT NULL AS measured,
+            coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) AS cpu_seconds,
+            wall_seconds * processors AS core_seconds,
+            coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) > wall_seconds * processors
+                AS suspect
+        FROM corrected
     )
-"""
+    """
+
+
 _SUMS = """
     sum(jobs)::BIGINT AS jobs,
     sum(wall_seconds) AS wall_seconds,
@@ -107,8 +130,8 @@ _SUMS = """
     count(*) AS records,
     coalesce(sum(jobs) FILTER (estimated), 0)::BIGINT AS estimated,
     sum(bytes)::BIGINT AS bytes,
-    sum(core_seconds * benchmark_value) FILTER (benchmark = 'HS06') AS hs06_seconds,
-    sum(core_seconds * benchmark_value) FILTER (benchmark = 'HEPscore23') AS hepscore23_seconds
+    sum(core_seconds * hs06) AS hs06_seconds,
+    sum(core_seconds * hepscore23) AS hepscore23_seconds
 """
 
 
@@ -169,6 +192,8 @@ class Question:
     pilots: Sequence[Pilot] = field(default_factory=tuple)
     #: Country of each site of the registry.
     countries: Mapping[str, str] = field(default_factory=dict)
+    #: The rules that are applied, as they stood at ``as_of``: see ``corrections``.
+    corrections: Sequence[Standing] = ()
 
     def __post_init__(self) -> None:
         strange = [name for name in self.by if name not in DIMENSIONS]
@@ -199,13 +224,14 @@ def usage(lake: Lake, question: Question) -> Usage:
     table.declare(lake)
     version = lake.version(table.TABLE)
     columns = [f"coalesce({DIMENSIONS[name]}, '{UNKNOWN}') AS by_{name}" for name in question.dimensions]
+    rules = plan(question.corrections)
     sql = f"""
-        {_STANDING}
+        {_records(rules)}
         SELECT {", ".join([*columns, _SUMS])}
         FROM records WHERE CASE WHEN $kind IS NULL THEN kind NOT IN ('grant', 'sync') ELSE kind = $kind END
         {"GROUP BY ALL ORDER BY ALL" if columns else "HAVING count(*) > 0"}
     """
-    answer = _ask(lake, sql, question, version)
+    answer = _ask(lake, sql, question, version, tables=rules.tables)
     count = len(question.dimensions)
     names = answer.column_names[count:]
     rows = tuple(
@@ -232,11 +258,17 @@ def standing(
         ORDER BY ended_at, instance, global_job_id, attempt
     """
     question = Question(window=window, by=(), kind=kind, as_of=as_of)
-    return _ask(lake, sql, question, lake.version(table.TABLE), {"source": source})
+    return _ask(lake, sql, question, lake.version(table.TABLE), more={"source": source})
 
 
 def _ask(
-    lake: Lake, sql: str, question: Question, version: int | None, more: Mapping[str, Any] | None = None
+    lake: Lake,
+    sql: str,
+    question: Question,
+    version: int | None,
+    *,
+    more: Mapping[str, Any] | None = None,
+    tables: Mapping[str, pyarrow.Table] | None = None,
 ) -> pyarrow.Table:
     pilots = pyarrow.table(
         {
@@ -261,6 +293,8 @@ def _ask(
     with lake.connection(table.TABLE, as_of_version=version) as connection:
         connection.register("pilots", pilots)
         connection.register("countries", countries)
+        for name, rows in (tables or {}).items():
+            connection.register(name, rows)
         try:
             return connection.sql(sql, params=params).to_arrow_table()
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from opengoc.accounting import corrections
 from opengoc.accounting import quarantine as quarantined
 from opengoc.accounting import retry as retrying
 from opengoc.accounting.batch import Faulty
+from opengoc.accounting.corrections import Standing
 from opengoc.accounting.export import FORMATS as EXPORTS
 from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.figures import completeness
@@ -28,6 +30,7 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant, parse_instant, utc_now
 from opengoc.base.interval import Interval, week, week_name
 from opengoc.base.units import hours
+from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
@@ -46,6 +49,7 @@ SourceName = Annotated[
 
 app.command(name="import")(import_)
 app.command()(send)
+app.add_typer(corrections_app, name="corrections")
 
 
 def _states(house: House, as_of: datetime | None) -> list[SourceState]:
@@ -136,6 +140,7 @@ def usage(
         as_of=moment,
         pilots=house.known_pilots(moment),
         countries=_countries(house, moment),
+        corrections=_corrections(house, moment),
     )
     states = _states(house, as_of)
     answer = ask(house.lake, question)
@@ -286,6 +291,11 @@ def retry(
     )
     if done.remaining:
         raise typer.Exit(1)
+
+
+def _corrections(house: House, as_of: datetime) -> list[Standing]:
+    with house.database.read() as conn:
+        return corrections.standing(conn, known_at=as_of)
 
 
 def _countries(house: House, as_of: datetime) -> dict[str, str]:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from opengoc.accounting import corrections
 from opengoc.accounting import state as accounting_state
 from opengoc.accounting import table as usage_table
 from opengoc.accounting.source import Source
@@ -90,13 +91,21 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     with stores.database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
         states = accounting_state.load_all(conn, stores.accounting, known_at=as_of)
+        rules = corrections.standing(conn, known_at=as_of)
         pilots = _known_pilots(conn, ended, as_of)
         submitted = _submitted(conn, window, as_of)
         notes = notes_of(conn, week, known_at=as_of)
         news = tuple(_downtime_news(conn, registry, window, as_of))
     answer = usage(
         stores.lake,
-        Question(window=fortnight, by=("vo", "site", "day"), kind=None, as_of=as_of, pilots=pilots),
+        Question(
+            window=fortnight,
+            by=("vo", "site", "day"),
+            kind=None,
+            as_of=as_of,
+            pilots=pilots,
+            corrections=rules,
+        ),
     )
     rows = _cycle_rows(stores.lake, window, as_of)
     now, earlier = (_week_usage(answer, name, states, registry, as_of) for name in (week, before))
