@@ -55,14 +55,25 @@ def test_the_pages_can_be_walked_with_the_keyboard(demo: DemoRun, browser: Chrom
     body.send_keys(Keys.TAB)
     assert browser.switch_to.active_element.text == "Skip to the content"
     focused = []
-    for _ in range(8):
+    for _ in range(9):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         focused.append(browser.switch_to.active_element.text)
     assert {"Overview", "Factory", "Weekly report"} <= set(focused)
 
 
 def test_no_page_has_a_script_or_loads_from_elsewhere(demo: DemoRun, browser: Chrome) -> None:
-    for path in ("", "sites", "sites/ITB-SLURM", "vos", "vos/cms", "factory", "report"):
+    for path in (
+        "",
+        "status",
+        "sites",
+        "sites/ITB-SLURM",
+        "vos",
+        "vos/cms",
+        "downtimes",
+        "downtimes/calendar",
+        "factory",
+        "report",
+    ):
         browser.get(demo.address + path)
         assert not browser.find_elements(By.TAG_NAME, "script")
         loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")

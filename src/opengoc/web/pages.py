@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from opengoc.app import House
@@ -17,6 +17,7 @@ from opengoc.monitoring import store
 from opengoc.monitoring.standing import ServiceState, service_states
 from opengoc.registry.live import LiveRegistry
 from opengoc.registry.snapshot import Registry
+from opengoc.reports.render.pictures import pictures_of_site, pictures_of_vo, plot_rules
 from opengoc.web.drafts import Drafts
 from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
 from opengoc.web.rendering import Pages
@@ -119,6 +120,7 @@ def site(request: Request, name: str) -> HTMLResponse:
     found = next((each for each in at.sites() if each.name == name), None)
     if found is None:
         raise HTTPException(404, f"The registry holds no site {name!r}.")
+    draft = drafts_of(request).this_week()
     return at.pages.page(
         request,
         "site.html",
@@ -129,7 +131,8 @@ def site(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         site=found,
         downtimes=downtimes_ahead(at.registry, at.now, site=name),
-        figures=[f for f in drafts_of(request).this_week().figures if f.dimensions.get("site") == name],
+        figures=[f for f in draft.figures if f.dimensions.get("site") == name],
+        pictures=pictures_of_site(draft, name),
     )
 
 
@@ -147,6 +150,7 @@ def vo(request: Request, name: str) -> HTMLResponse:
     found = next((each for each in at.vos() if each.name.casefold() == name.casefold()), None)
     if found is None:
         raise HTTPException(404, f"The registry holds no VO {name!r}.")
+    draft = drafts_of(request).this_week()
     return at.pages.page(
         request,
         "vo.html",
@@ -157,8 +161,15 @@ def vo(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         vo=found,
         entries=[entry for entry in at.entries.values() if found.name.casefold() in entry.vos],
-        figures=[f for f in drafts_of(request).this_week().figures if f.dimensions == {"vo": found.name}],
+        figures=[f for f in draft.figures if f.dimensions == {"vo": found.name}],
+        pictures=pictures_of_vo(draft, found.name),
     )
+
+
+@router.get("/plot.css", name="plot_css")
+def plot_css() -> Response:
+    """The rules of the plots that the report carries in itself."""
+    return Response(plot_rules(), media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
 @router.get("/factory", name="factory")

@@ -30,12 +30,17 @@ _OPEN_TOP = 9
 _NAME_LIMIT = 22
 
 
-def bars_svg(bars: Bars, name: str) -> str:
-    """The plot of bars as one ``<svg>`` element; ``name`` makes its ids unique in the page."""
-    columns = 2 if len(bars.series) in (1, 2, 4) else 3
+def bars_svg(bars: Bars, name: str, *, columns: int | None = None) -> str:
+    """The plot of bars as one ``<svg>`` element; ``name`` makes its ids unique in the page.
+
+    ``columns``: panels side by side; None: as many as fill the width of a report.
+    """
+    full = 2 if len(bars.series) in (1, 2, 4) else 3
+    width = (WIDTH - (full - 1) * _GAP) / full
+    columns = columns or full
     rows = -(-len(bars.series) // columns)
-    width = (WIDTH - (columns - 1) * _GAP) / columns
-    root = _root(name, bars.title, _bars_words(bars), rows * (_PANEL_HEIGHT + _GAP) - _GAP)
+    height = rows * (_PANEL_HEIGHT + _GAP) - _GAP
+    root = _root(name, bars.title, _bars_words(bars), height, width=columns * (width + _GAP) - _GAP)
     for place, series in enumerate(bars.series):
         row, column = divmod(place, columns)
         corner = f"translate({column * (width + _GAP):g} {row * (_PANEL_HEIGHT + _GAP)})"
@@ -124,11 +129,11 @@ def _state_box(
         _shape(root, "rect", f"state-{state.value}", x=x, y=y, width=width, height=height)
 
 
-def _root(name: str, title: str, words: str, height: float) -> Element:
+def _root(name: str, title: str, words: str, height: float, *, width: float = WIDTH) -> Element:
     root = Element(
         "svg",
         {
-            "viewBox": f"0 0 {WIDTH} {height:g}",
+            "viewBox": f"0 0 {width:g} {height:g}",
             "role": "img",
             "aria-labelledby": f"{name}-title {name}-words",
             "class": "plot",
