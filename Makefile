@@ -15,7 +15,7 @@ WORKERS ?= 3
 RUN_PACKAGES := ca-certificates debian-archive-keyring mmdebstrap bubblewrap uidmap python3-venv
 TEST_PACKAGES := postgresql chromium chromium-driver
 
-.PHONY: help setup system-run system-test demo test lint unit bench wheel clean
+.PHONY: help setup system-run system-test demo test lint unit test-faults bench wheel clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ unit: setup ## The fast tests alone
 
 test: system-test setup lint ## Everything: lint, then all tests on real HTCondor, Slurm, PostgreSQL, SMTP and Chromium
 	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
+test-faults: system-test setup ## Kill, fill, cut off and race: what must not lose or double a record
+	@$(BIN)/pytest tests/integration/test_accounting_faults.py tests/integration/test_accounting_receiver.py tests/contract/test_import.py tests/contract/test_ingest.py
 
 bench: setup ## Benchmarks; they print figures and never fail on a time
 	@for bench in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$bench .py); done

@@ -26,10 +26,10 @@ END = datetime(2026, 11, 17, 12, tzinfo=UTC)
 WINDOW = Interval(END - timedelta(days=7), END + timedelta(days=7))
 RECORD = UsageRecord(
     instance="ce01", global_job_id="1", attempt=0, kind=Kind.BATCH, site="SITE-A", resource=None,
-    vo="uscms", user=None, project="old", queue=None, submitted_at=None, started_at=END - timedelta(hours=1), ended_at=END,
-    wall_seconds=3600.0, cpu_user_seconds=5400.0, cpu_system_seconds=None, processors=1, memory_mib=None,
-    status="completed", exit_code=0, exit_signal=None, policy_digest=None, pilot_id=None, entry=None,
-    sequence=1,
+    vo="uscms", user=None, project="old", queue=None, submitted_at=None, started_at=END - timedelta(hours=1),
+    ended_at=END, wall_seconds=3600.0, cpu_user_seconds=5400.0, cpu_system_seconds=None, processors=1,
+    memory_mib=None, status="completed", exit_code=0, exit_signal=None, policy_digest=None, pilot_id=None,
+    entry=None, sequence=1,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from opengoc.accounting.corrections import Standing
 from opengoc.accounting.export import FORMATS as EXPORTS
 from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.figures import completeness
+from opengoc.accounting.gaps import Completeness, day_states
 from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
@@ -34,6 +35,7 @@ from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.registry.downtime import Severity
 from opengoc.store.hold import hold
 
 app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
@@ -182,6 +184,51 @@ def export_(
         as_json=as_json,
         text=lambda: f"{count} records to {escape(str(output))}",
     )
+
+
+@app.command()
+def gaps(
+    ctx: typer.Context,
+    start: Annotated[str | None, typer.Option("--from", help="From this UTC day.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="To this UTC day, which is left out.")] = None,
+    week_: Annotated[str | None, typer.Option("--week", help="An ISO week, 2026-W47, instead.")] = None,
+    as_of: AsOf = None,
+    as_json: Json = False,
+) -> None:
+    """Days of sources that lack something; exit code 1 when there are any. By default of the current week."""
+    house, moment = house_of(ctx), as_of or utc_now()
+    window = _window(start, end, week_ if start or end or week_ else week_name(moment))
+    found = day_states(
+        house.lake, _states(house, as_of), window=window, as_of=moment, downtimes=_outages(house, moment)
+    )
+    lacking = [each for each in found if each.state is not Completeness.COMPLETE]
+    emit(
+        {
+            "days": [
+                {**asdict(each), "day": each.day.isoformat(), "state": each.state.value} for each in found
+            ],
+            "as_of": moment,
+        },
+        as_json=as_json,
+        text=lambda: table(
+            ["Source", "Site", "Day", "State", "Jobs#", "Reason"],
+            [(e.source, e.site, e.day, e.state.value, e.jobs, escape(e.reason)) for e in lacking],
+            empty=f"{window}: every day of every source is complete",
+        ),
+    )
+    if lacking:
+        raise typer.Exit(1)
+
+
+def _outages(house: House, as_of: datetime) -> dict[str, list[Interval]]:
+    """When a resource of each site was declared to be out."""
+    registry = house.registry(known_at=as_of)
+    found: dict[str, list[Interval]] = {}
+    for downtime in registry.downtimes.values():
+        resource = registry.resources.get(downtime.resource)
+        if resource is not None and not downtime.cancelled and downtime.severity is Severity.OUTAGE:
+            found.setdefault(resource.site, []).append(downtime.interval)
+    return found
 
 
 @app.command()
