@@ -50,7 +50,7 @@ test: system-test setup lint ## Everything: lint, then all tests on real HTCondo
 	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 test-faults: system-test setup ## Kill, fill, cut off and race: what must not lose or double a record
-	@$(BIN)/pytest tests/integration/test_accounting_faults.py tests/integration/test_accounting_receiver.py tests/contract/test_import.py tests/contract/test_ingest.py
+	@$(BIN)/pytest tests/integration/test_accounting_faults.py tests/integration/test_import_killed.py tests/integration/test_accounting_receiver.py tests/contract/test_import.py tests/contract/test_ingest.py
 
 bench: setup ## Benchmarks; they print figures and never fail on a time
 	@for bench in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$bench .py); done
