@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, utc_now
-from opengoc.cli import factory_apply, factory_explain, factory_import, factory_lint
+from opengoc.cli import factory_apply, factory_explain, factory_guard, factory_import, factory_lint
 from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.condor.session import Pool
 from opengoc.factory.configuration import check_configuration
@@ -32,6 +33,7 @@ app.command("lint")(factory_lint.lint_)
 app.add_typer(factory_explain.app, name="explain")
 
 app.add_typer(factory_apply.app)
+app.add_typer(factory_guard.app)
 
 FOLDER = factory_apply.FOLDER
 
@@ -140,6 +142,7 @@ def factory_loop(house: House) -> FactoryLoop:
             folder=folder,
         ),
         bundles=factory_apply.desk_of(house).bundles,
+        sources=factory_apply.desk_of(house).sources,
         cycle_seconds=settings.cycle_seconds,
     )
 
@@ -206,6 +209,8 @@ def _decision_text(decision: Decision) -> object:
 
 def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
     state = f"frozen: {cycle.frozen}" if cycle.frozen else "whole"
+    if cycle.frozen_vos:
+        state = "frozen: " + "; ".join(f"{vo}: {why}" for vo, why in cycle.frozen_vos.items())
     title = (
         f"cycle of {format_instant(cycle.at.replace(microsecond=0))}, {age_seconds:.0f} s ago; "
         f"jobs {cycle.idle_jobs} idle, {cycle.running_jobs} running, "
@@ -238,7 +243,10 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
         )
         for row in cycle.rows
     ]
-    return table(columns, rows, title=title)
+    shown = table(columns, rows, title=title)
+    if not cycle.findings:
+        return shown
+    return Group(shown, factory_guard.findings_table(cycle.findings))
 
 
 def _entries_text(content: dict[str, Any]) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from opengoc.app import House
 from opengoc.base.instant import format_instant, utc_now
@@ -97,7 +98,7 @@ def log_command(ctx: typer.Context, as_json: Json = False) -> None:
             each.digest[:12],
             each.action,
             each.who,
-            each.why or "–",
+            escape(each.why) or "–",
             summary(each.difference),
         )
         for each in reversed(applied)
@@ -185,7 +186,8 @@ def _plan_text(planned: Plan) -> object:
     lines.append(f"canaries: {ok} of {len(planned.songs)} well")
     lines += [f"refused: {reason}" for reason in planned.refusals]
     lines += [f"needs --accept: {doubt}" for doubt in planned.doubts]
-    return "\n".join(lines)
+    # What stands in square brackets is no markup.
+    return escape("\n".join(lines))
 
 
 def _few(names: list[str]) -> str:

@@ -34,22 +34,29 @@ def bounds_of(
     *,
     frozen: str,
     failures: Mapping[str, int],
+    paused: Mapping[str, str],
     now: datetime,
     pace: Pace,
 ) -> dict[str, Bound]:
-    """The bound of every entry."""
+    """The bound of every entry; ``paused`` are those that get nothing, with the reason."""
     if frozen:
         shut = Bound(pilots=0, limit=Limit.FROZEN, detail=frozen)
         return dict.fromkeys(configuration.entries, shut)
     totals: defaultdict[str, States] = defaultdict(Counter)
     for (name, _), states in pilots.items():
         totals[name] += states
-    return {
+    bounds = {
         name: _braked(
             bound_of(entry, totals[name], registry, now=now), totals[name], failures.get(name, 0), pace
         )
         for name, entry in configuration.entries.items()
     }
+    pauses = {
+        name: Bound(pilots=0, limit=Limit.PAUSED, detail=why)
+        for name, why in paused.items()
+        if name in bounds and bounds[name].limit is not Limit.DISABLED
+    }
+    return bounds | pauses
 
 
 def bound_of(entry: Entry, pilots: States, registry: Registry, *, now: datetime) -> Bound:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ import pyarrow
 
 from opengoc.base.ids import canonical_json, digest
 from opengoc.base.instant import format_instant, parse_instant
+from opengoc.base.interval import Interval
+from opengoc.factory.findings import Known
+from opengoc.factory.guard import Action, Finding, FindingKind
 from opengoc.factory.model import EntryRow, Limit
 from opengoc.store.lake import Lake
 
@@ -105,6 +108,10 @@ class Cycle:
     queues: tuple[Queue, ...] = ()
     #: Whether every queue of a VO answered.
     queues_complete: bool = True
+    #: VOs for which nothing was requested or removed, with the reason, while others went on.
+    frozen_vos: Mapping[str, str] = field(default_factory=dict)
+    #: What the guard finds now, and since when.
+    findings: tuple[Known, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -115,6 +122,7 @@ class Cycle:
         """The cycle as JSON values."""
         content = asdict(replace(self, submitted={}))
         content["at"] = format_instant(self.at)
+        content["findings"] = [_finding_json(known) for known in self.findings]
         for source in content["sources"]:
             source["taken_at"] = format_instant(source["taken_at"])
         for row in content["rows"]:
@@ -148,9 +156,22 @@ def read_status(folder: Path) -> Cycle | None:
         "rows": tuple(EntryRow(**row) for row in content["rows"]),
         "failures": tuple(content["failures"]),
         "queues": tuple(Queue(**queue) for queue in content.get("queues", ())),
+        "findings": tuple(map(_read_finding, content.get("findings", ()))),
         "submitted": submitted,
     }
     return Cycle(**content)
+
+
+def _finding_json(known: Known) -> dict[str, Any]:
+    said = known.to_json()
+    return {**said, "first_seen": format_instant(said["first_seen"]), "ended": None}
+
+
+def _read_finding(content: dict[str, Any]) -> Known:
+    content = {name: value for name, value in content.items() if name != "ended"}
+    since = Interval(parse_instant(content.pop("first_seen")))
+    kind, action = FindingKind(content.pop("kind")), Action(content.pop("action"))
+    return Known(finding=Finding(kind=kind, action=action, **content), seen=since)
 
 
 class History:

@@ -4,11 +4,14 @@
 2. Which entries may be sent pilots, and how many (``bounds``)?
 3. Which idle jobs find room in what is there, and which entries should get pilots for the rest?
 4. Which waiting pilots does nothing ask for, in this snapshot and in the one before?
+5. Which running pilots are idle and decide otherwise than those sent now, in both?
+
+What the guard wants stopped is stopped whatever the rest says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,6 +25,7 @@ from opengoc.factory.model import (
     Decision,
     Memory,
     Pace,
+    Pilot,
     PilotState,
     RemovePilot,
     Snapshot,
@@ -41,13 +45,17 @@ def decide(
     memory: Memory,
     pace: Pace | None = None,
     matching: Matching | None = None,
+    paused: Mapping[str, str] | None = None,
+    stops: Sequence[RemovePilot] = (),
 ) -> Decision:
     """The actions of one cycle and what they rest on.
 
+    ``paused`` are entries that get nothing, with the reason; ``stops`` is what the guard wants stopped.
     ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
     """
     pace = pace or Pace()
     frozen = why_frozen(snapshot, memory)
+    frozen_vos = {} if frozen else why_frozen_vos(snapshot, memory)
     failures = count_failures(snapshot, memory)
     pilots = count_pilots(snapshot)
     clusters = (matching or Matching()).match(configuration, snapshot.payloads)
@@ -56,25 +64,52 @@ def decide(
     assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
     # A late pilot is not counted on, and yet not taken back while there is something for it to do.
     used = assign(clusters, rooms).used | assigned.used
-    bounds = bounds_of(configuration, pilots, registry, frozen=frozen, failures=failures, now=now, pace=pace)
-    shares = divide(clusters, assigned.left, entries=configuration.entries, bounds=bounds)
+    bounds = bounds_of(
+        configuration,
+        pilots,
+        registry,
+        frozen=frozen,
+        failures=failures,
+        paused=paused or {},
+        now=now,
+        pace=pace,
+    )
+    wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, assigned.left, strict=True)]
+    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds)
     shares, capped = _pace(shares, pace.submissions)
-    surplus = frozenset(pilot.id for pilot in snapshot.pilots_in(PilotState.IDLE) if pilot.id not in used)
+    surplus = frozenset(
+        pilot.id
+        for pilot in snapshot.pilots_in(PilotState.IDLE)
+        if pilot.id not in used and pilot.vo not in frozen_vos
+    )
+    superseded = _superseded(snapshot, configuration)
     given_up = now - timedelta(seconds=pace.collect_seconds)
-    actions: list[Action] = [
+    urgent = list(stops[: pace.stops])
+    actions: list[Action] = [*urgent]
+    actions += [
         CollectPilot(pilot=pilot, is_last_try=pilot.since <= given_up)
         for pilot in snapshot.pilots_in(PilotState.COMPLETED)
     ]
     if not frozen:
         actions += _submissions(shares)
-        actions += _removals(snapshot, surplus & memory.surplus, now=now, pace=pace)
+        actions += _removals(
+            snapshot,
+            surplus & memory.surplus,
+            superseded & memory.superseded,
+            stopped=frozenset(each.pilot.id for each in urgent),
+            now=now,
+            pace=pace,
+        )
     return Decision(
         actions=tuple(actions),
-        rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, capped),
+        rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, capped, frozen_vos),
         frozen=frozen,
+        frozen_vos=frozen_vos,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),
         memory=replace(
-            _remember(snapshot, memory, surplus=frozenset() if frozen else surplus, joined=joined),
+            _remember(snapshot, memory, joined=joined),
+            surplus=frozenset() if frozen else surplus,
+            superseded=frozenset() if frozen else superseded,
             failures=failures,
         ),
     )
@@ -86,7 +121,15 @@ def why_frozen(snapshot: Snapshot, memory: Memory) -> str:
     A daemon that restarted answers with an empty list and no error. So a list that is suddenly empty while
     the other side still knows of pilots has to be seen twice.
     """
-    lacking = [f"{each.source}: {each.error}" for each in snapshot.observations if not each.complete]
+    queues = [queue for queue in snapshot.queues if not queue.complete]
+    # Nobody else's queue can tell what the VOs of one queue want; what they are is known once it was whole.
+    known = all(queue.source in memory.vos for queue in queues) and len(queues) < len(snapshot.queues)
+    spared = {queue.source for queue in queues} if known else set()
+    lacking = [
+        f"{each.source}: {each.error}"
+        for each in snapshot.observations
+        if not each.complete and each.source not in spared
+    ]
     if lacking:
         return "; ".join(lacking)
     running = len(snapshot.pilots_in(PilotState.RUNNING))
@@ -96,6 +139,26 @@ def why_frozen(snapshot: Snapshot, memory: Memory) -> str:
         slots = len(snapshot.slots.items)
         return f"the factory's queue is empty, {memory.pilots} before, while {slots} slots run: looking again"
     return ""
+
+
+def why_frozen_vos(snapshot: Snapshot, memory: Memory) -> dict[str, str]:
+    """The VOs that had jobs in a queue which does not answer now, with the reason."""
+    return {
+        vo: f"{queue.source}: {queue.error}"
+        for queue in snapshot.queues
+        if not queue.complete
+        for vo in memory.vos.get(queue.source, ())
+    }
+
+
+def _superseded(snapshot: Snapshot, configuration: Configuration) -> frozenset[str]:
+    """Running pilots without a job that decide otherwise than those sent now."""
+    idle = {slot.pilot_id for slot in snapshot.slots.items if not slot.is_busy}
+    return frozenset(
+        pilot.id
+        for pilot in snapshot.pilots_in(PilotState.RUNNING)
+        if pilot.id in idle and not configuration.is_current(pilot.digest, pilot.entry, pilot.vo)
+    )
 
 
 def _pace(shares: Mapping[Place, Share], submissions: int) -> tuple[dict[Place, Share], frozenset[Place]]:
@@ -118,29 +181,48 @@ def _submissions(shares: Mapping[Place, Share]) -> list[SubmitPilots]:
     ]
 
 
-def _removals(snapshot: Snapshot, surplus: frozenset[str], *, now: datetime, pace: Pace) -> list[RemovePilot]:
-    """Waiting pilots that nothing asked for twice running, and pilots that stay held; the youngest first."""
+def _removals(
+    snapshot: Snapshot,
+    surplus: frozenset[str],
+    superseded: frozenset[str],
+    *,
+    stopped: frozenset[str],
+    now: datetime,
+    pace: Pace,
+) -> list[RemovePilot]:
+    """Pilots that nothing asked for twice running, and pilots that stay held; the youngest first.
+
+    ``stopped`` are on their way out already.
+    """
     given_up = now - timedelta(seconds=pace.held_seconds)
     chosen = [
-        RemovePilot(pilot=pilot, reason="no job asks for it")
-        for pilot in snapshot.pilots_in(PilotState.IDLE)
-        if pilot.id in surplus
-    ] + [
-        RemovePilot(pilot=pilot, reason=f"held: {pilot.hold_reason}")
-        for pilot in snapshot.pilots_in(PilotState.HELD)
-        if pilot.since <= given_up
+        RemovePilot(pilot=pilot, reason=reason)
+        for pilot in snapshot.pilots.items
+        if pilot.id not in stopped and (reason := _why_remove(pilot, surplus, superseded, given_up=given_up))
     ]
     return sorted(chosen, key=lambda each: each.pilot.since, reverse=True)[: pace.removals]
 
 
-def _remember(
-    snapshot: Snapshot, memory: Memory, *, surplus: frozenset[str], joined: frozenset[str]
-) -> Memory:
+def _why_remove(
+    pilot: Pilot, surplus: frozenset[str], superseded: frozenset[str], *, given_up: datetime
+) -> str:
+    if pilot.state is PilotState.IDLE and pilot.id in surplus:
+        return "no job asks for it"
+    if pilot.state is PilotState.RUNNING and pilot.id in superseded:
+        return "idle, and decides by an earlier policy"
+    if pilot.state is PilotState.HELD and pilot.since <= given_up:
+        return f"held: {pilot.hold_reason}"
+    return ""
+
+
+def _remember(snapshot: Snapshot, memory: Memory, *, joined: frozenset[str]) -> Memory:
     pilots, slots = snapshot.pilots, snapshot.slots
     known = {pilot.id for pilot in pilots.items}
     ended = (pilot.id for pilot in snapshot.pilots_in(PilotState.COMPLETED))
+    whole = {queue.source: queue for queue in snapshot.queues if queue.complete}
+    vos = {source: frozenset(job.vo for job in queue.items) for source, queue in whole.items()}
     return Memory(
-        surplus=surplus,
+        vos={**memory.vos, **vos},
         # Forget the pilots that are gone, but not because of a query that failed.
         ended=frozenset(ended) if pilots.complete else memory.ended,
         joined=joined & known if pilots.complete else joined,

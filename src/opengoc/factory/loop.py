@@ -19,12 +19,15 @@ from pathlib import Path
 from opengoc.base.errors import GocError, Permanent
 from opengoc.base.instant import utc_now
 from opengoc.condor.session import Pool, Session
+from opengoc.factory import findings
 from opengoc.factory.act import Actor
 from opengoc.factory.applied import applied_now
-from opengoc.factory.bundles import Bundles
+from opengoc.factory.bundles import Bundles, Sources
 from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
 from opengoc.factory.decide import decide
+from opengoc.factory.findings import Known
 from opengoc.factory.force import Force, in_force
+from opengoc.factory.guard import Verdict, guard, seen_whole
 from opengoc.factory.match import Matching
 from opengoc.factory.model import (
     CollectPilot,
@@ -39,6 +42,7 @@ from opengoc.factory.model import (
 from opengoc.factory.observe import observe
 from opengoc.factory.pilots import Premises
 from opengoc.factory.recent import RecentJobs
+from opengoc.factory.source_watch import SourceWatch
 from opengoc.registry.store import load_registry
 from opengoc.store.database import Database
 from opengoc.store.hold import hold
@@ -65,6 +69,8 @@ class FactoryLoop:
     premises: Premises
     #: Where what was applied is kept; the loop runs nothing else.
     bundles: Bundles
+    #: The files that it was applied from: only looked at, for the guard.
+    sources: Sources
     cycle_seconds: float
     pace: Pace = field(default_factory=Pace)
     #: Set it to end the loop after the cycle under way.
@@ -83,7 +89,8 @@ class FactoryLoop:
     def dry_run(self) -> tuple[Snapshot, Decision]:
         """What the next cycle would do; nothing is done, kept or locked."""
         with ExitStack() as stack:
-            return self._runner(stack).look()
+            snapshot, decision, _ = self._runner(stack).look()
+            return snapshot, decision
 
     def run(self, *, until_done: bool = False, watch: Callable[[Cycle], None] | None = None) -> None:
         """Cycles until ``stop`` is set; with ``until_done`` until no job can run and no pilot is left.
@@ -130,6 +137,7 @@ class Runner:
         self._matching = Matching()
         self._history = History(loop.lake)
         self._recent = RecentJobs(loop.premises.folder)
+        self._source = SourceWatch(loop.sources)
         self._force = loop.force()
         self._actor = Actor(
             database=loop.database,
@@ -138,8 +146,8 @@ class Runner:
             configuration=self._force.configuration,
         )
 
-    def look(self) -> tuple[Snapshot, Decision]:
-        """Observe and decide."""
+    def look(self) -> tuple[Snapshot, Decision, Verdict]:
+        """Observe, let the guard compare, and decide."""
         loop = self._loop
         self._take_what_is_in_force()
         configuration = self._force.configuration
@@ -155,6 +163,8 @@ class Runner:
         )
         with loop.database.read() as connection:
             registry = load_registry(connection)
+            paused = {each.entry: each.why for each in findings.pauses(connection, loop.premises.name)}
+        verdict = guard(snapshot, self._force, self._source.look(registry))
         decision = decide(
             snapshot,
             configuration,
@@ -163,8 +173,10 @@ class Runner:
             memory=self._memory,
             pace=loop.pace,
             matching=self._matching,
+            paused={**verdict.pauses, **paused},
+            stops=verdict.stops,
         )
-        return snapshot, decision
+        return snapshot, decision, verdict
 
     def _take_what_is_in_force(self) -> None:
         """Follow an apply or a rollback. Raises Permanent where its bundle does not stand."""
@@ -179,7 +191,8 @@ class Runner:
     def cycle(self) -> Cycle:
         """Observe, decide, act, and keep what happened."""
         at, began = utc_now(), time.monotonic()
-        snapshot, decision = self.look()
+        snapshot, decision, verdict = self.look()
+        known = self._keep(verdict, snapshot, now=at)
         self._actor.reconcile(snapshot.pilots, now=at)
         done, failures = self._act(decision)
         self._memory = decision.memory
@@ -191,13 +204,42 @@ class Runner:
             digest=self._force.configuration.digest,
             done=done,
             failures=failures,
+            findings=known,
         )
         self._recent.see(snapshot.payloads, now=at)
         write_status(self._loop.premises.folder, cycle)
         self._history.write(cycle)
         if decision.frozen:
             log.warning("action=freeze reason=%s", decision.frozen)
+        for vo, reason in decision.frozen_vos.items():
+            log.warning("action=freeze vo=%s reason=%s", vo, reason)
         return cycle
+
+    def _keep(self, verdict: Verdict, snapshot: Snapshot, *, now: datetime) -> tuple[Known, ...]:
+        """Write down what the guard found and what it wants paused, before anything is done about it."""
+        name = self._loop.premises.name
+        with self._loop.database.read() as connection:
+            before = findings.findings(connection, name)
+            paused = {each.entry for each in findings.pauses(connection, name)}
+        is_news = {each.finding for each in before} != set(verdict.findings)
+        if not is_news and verdict.pauses.keys() <= paused:
+            return tuple(before)
+        with self._loop.database.begin() as connection:
+            findings.pause(connection, name, verdict.pauses, now=now)
+            findings.keep_findings(
+                connection, name, verdict.findings, seen_whole=seen_whole(snapshot), now=now
+            )
+            known = findings.findings(connection, name)
+        for each in {each.finding for each in known} - {each.finding for each in before}:
+            log.error(
+                "action=alarm finding=%s subject=%s entry=%s done=%s evidence=%s",
+                each.kind.value,
+                each.subject,
+                each.entry,
+                each.action.value,
+                each.evidence,
+            )
+        return tuple(known)
 
     def _act(self, decision: Decision) -> tuple[Counter[tuple[str, ...]], tuple[str, ...]]:
         """Do what was decided: counts by ("submit", entry, VO), ("remove",), ("collect",); failures."""
@@ -247,6 +289,7 @@ def _record(
     digest: str,
     done: Counter[tuple[str, ...]],
     failures: tuple[str, ...],
+    findings: tuple[Known, ...],
 ) -> Cycle:
     states = Counter(payload.state for payload in snapshot.payloads)
     return Cycle(
@@ -254,6 +297,8 @@ def _record(
         seconds=seconds,
         digest=digest,
         frozen=decision.frozen,
+        frozen_vos=decision.frozen_vos,
+        findings=findings,
         sources=tuple(
             Source(
                 name=each.source,

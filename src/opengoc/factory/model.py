@@ -31,6 +31,10 @@ class Payload:
     state: PayloadState
     #: The attributes that the policy names, as far as the job has them.
     attributes: Mapping[str, Any]
+    #: Of a running one: the pilot that runs it, its entry and its digest; empty where the job does not say.
+    pilot_id: str = ""
+    entry: str = ""
+    digest: str = ""
 
 
 class PilotState(StrEnum):
@@ -82,6 +86,11 @@ class Slot:
     memory_mib: int
     #: Whether its pilot takes new jobs.
     accepting: bool
+    #: START as the startd has it, and the factory's part of it, as texts; empty where the ad does not say.
+    start: str = ""
+    policy_start: str = ""
+    #: Whether jobs run in it.
+    is_busy: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +175,8 @@ class Limit(StrEnum):
     OUTAGE_AHEAD = "outage ahead"
     #: Pilots of the entry fail one after the other: one at a time is sent, to see when that ends.
     FAILING = "failing"
+    #: The guard, or a person, gives it no more pilots until a person says so.
+    PAUSED = "paused"
     FROZEN = "frozen"
 
 
@@ -198,12 +209,16 @@ class Memory:
 
     #: Idle pilots that nothing asked for.
     surplus: frozenset[str] = frozenset()
+    #: Running pilots without a job that decide otherwise than those sent now.
+    superseded: frozenset[str] = frozenset()
     #: Pilots that were seen in the pool.
     joined: frozenset[str] = frozenset()
     #: Ended pilots that were counted as failed or not.
     ended: frozenset[str] = frozenset()
     #: Pilots of each entry that failed since the last one that did not.
     failures: Mapping[str, int] = field(default_factory=dict)
+    #: Queue (by the name of its observation) → VOs that had jobs there when it was last seen whole.
+    vos: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Pilots in the queue, and slots in the pool, when each was last seen whole.
     pilots: int = 0
     slots: int = 0
@@ -217,6 +232,8 @@ class Pace:
     submissions: int = 50
     #: Pilots removed in one cycle.
     removals: int = 10
+    #: Pilots that the guard stops in one cycle: were it wrong, it would not empty the pool at once.
+    stops: int = 10
     #: A running pilot that has not joined the pool by then is no supply any more.
     join_seconds: float = 600.0
     #: A pilot that waits for longer is no supply: its jobs are offered to other entries, too. It keeps its
@@ -238,6 +255,8 @@ class Decision:
     rows: tuple[EntryRow, ...]
     #: Why nothing is requested or removed; empty when the snapshot can be trusted.
     frozen: str
+    #: VOs for which nothing is requested or removed, with the reason, while others go on.
+    frozen_vos: Mapping[str, str]
     #: Idle jobs that no entry takes.
     unmatched_jobs: int
     memory: Memory = field(default_factory=Memory)

@@ -37,7 +37,13 @@ _PILOT_STATES = {
 
 #: Jobs that pilots can run: those of the vanilla universe, containers among them.
 _PAYLOADS = "JobUniverse == 5 && (JobStatus == 1 || JobStatus == 2 || JobStatus == 6)"
-_PAYLOAD_NAMES = ("ClusterId", "ProcId", "JobStatus", "VO")
+# Where it runs: what SYSTEM_JOB_MACHINE_ATTRS has the schedd keep of the startd.
+_WHERE = {
+    "pilot_id": "MachineAttrGOC_PilotId0",
+    "entry": "MachineAttrGLIDEIN_Entry_Name0",
+    "digest": "MachineAttrGOC_Digest0",
+}
+_PAYLOAD_NAMES = ("ClusterId", "ProcId", "JobStatus", *_WHERE.values())
 
 _PILOT_NAMES = (
     "ClusterId",
@@ -66,7 +72,10 @@ _SLOT_NAMES = (
     "GOC_Digest",
     "GOC_Accepting",
     "GLIDEIN_Entry_Name",
+    "NumDynamicSlots",
 )
+#: Of these the text counts, not what it comes to.
+_SLOT_TEXTS = ("Start", "GOC_Start")
 
 
 def observe(
@@ -80,11 +89,12 @@ def observe(
     submissions: Sequence[Submission],
 ) -> Snapshot:
     """The snapshot of now. Never raises for a daemon that does not answer: its part is incomplete then."""
-    names = [*_PAYLOAD_NAMES, *(name for name in job_attributes if name not in _PAYLOAD_NAMES)]
+    asked = dict.fromkeys(("VO", *job_attributes))
+    names = [*_PAYLOAD_NAMES, *(name for name in asked if name not in _PAYLOAD_NAMES)]
     # The pilots first, the pool after: a pilot that joins meanwhile is then seen twice, never missed.
     pilots = observe_pilots(factory, schedd=factory_schedd, factory_name=factory_name)
     queues = [(schedd, pool.jobs(schedd, _PAYLOADS, names)) for schedd in schedds]
-    slots = pool.slots(_SLOTS, _SLOT_NAMES)
+    slots = pool.slots(_SLOTS, _SLOT_NAMES, texts=_SLOT_TEXTS)
     in_queue = {pilot.id for pilot in pilots.items}
     return Snapshot(
         queues=tuple(_each(queue, partial(_payload, schedd=schedd)) for schedd, queue in queues),
@@ -119,11 +129,15 @@ def _each(found: Observation[Ad], read: Callable[[Ad], T]) -> Observation[T]:
 
 
 def _payload(ad: Ad, *, schedd: str) -> Payload:
+    state = _PAYLOAD_STATES[ad["JobStatus"]]
+    # One that waits again may still say where it ran.
+    where = _WHERE if state is PayloadState.RUNNING else {}
     return Payload(
         id=f"{schedd}#{ad['ClusterId']}.{ad['ProcId']}",
         vo=str(ad.get("VO", "")),
-        state=_PAYLOAD_STATES[ad["JobStatus"]],
-        attributes={name: ad[name] for name in ad if name not in ("ClusterId", "ProcId", "JobStatus")},
+        state=state,
+        attributes={name: ad[name] for name in ad if name not in _PAYLOAD_NAMES},
+        **{field: str(ad.get(name, "")) for field, name in where.items()},
     )
 
 
@@ -154,4 +168,7 @@ def _slot(ad: Ad) -> Slot:
         cores=int(ad["Cpus"]) if is_free else 0,
         memory_mib=int(ad["Memory"]) if is_free else 0,
         accepting=ad.get("GOC_Accepting", True) is True,
+        start=str(ad.get("Start", "")),
+        policy_start=str(ad.get("GOC_Start", "")),
+        is_busy=ad["State"] != "Unclaimed" or bool(ad.get("NumDynamicSlots", 0)),
     )

@@ -152,7 +152,7 @@ def difference_of(before: Configuration | None, after: Configuration) -> Differe
         gained=tuple(sorted(pairs[1].keys() - pairs[0].keys())),
         lost=tuple(sorted(pairs[0].keys() - pairs[1].keys())),
         redecided=tuple(pair for pair in both if pairs[0][pair] != pairs[1][pair]),
-        pairs_before=Counter(vo for vo, _ in pairs[0]),
+        pairs_before=dict(Counter(vo for vo, _ in pairs[0])),
     )
 
 

@@ -20,8 +20,12 @@ def rows_of(
     shares: Mapping[Place, Share],
     bounds: Mapping[str, Bound],
     capped: frozenset[Place],
+    frozen_vos: Mapping[str, str],
 ) -> tuple[EntryRow, ...]:
-    """The rows of every entry and VO, in order of name; ``capped`` are those that the pace cut."""
+    """The rows of every entry and VO, in order of name.
+
+    ``capped`` are those that the pace cut, ``frozen_vos`` VOs for which nothing is sent, with the reason.
+    """
     matching: Counter[Place] = Counter()
     for cluster in clusters:
         for name in cluster.entries:
@@ -33,13 +37,20 @@ def rows_of(
             place,
             pilots.get(place, Counter()),
             share=shares.get(place, Share(requested=0, allowed=0)),
-            bound=bounds[place[0]],
+            bound=_bound(place, bounds, frozen_vos),
             capped=place in capped,
             matching_jobs=matching[place],
             free_slots=free[place],
         )
         for place in places
     )
+
+
+def _bound(place: Place, bounds: Mapping[str, Bound], frozen_vos: Mapping[str, str]) -> Bound:
+    name, vo = place
+    if vo in frozen_vos and bounds[name].limit not in SHUT:
+        return Bound(pilots=0, limit=Limit.FROZEN, detail=frozen_vos[vo])
+    return bounds[name]
 
 
 def _row(

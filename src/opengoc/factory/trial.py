@@ -87,9 +87,9 @@ def replay(before: Configuration, after: Configuration, payloads: Sequence[Paylo
     return Replay(
         jobs=len(payloads),
         pairs_before=count_pairs(before, payloads, only=was.keys()),
-        gained=+gained,
-        lost=+lost,
-        stranded=+stranded,
+        gained=dict(+gained),
+        lost=dict(+lost),
+        stranded=dict(+stranded),
         lacking=_lacking(before, after, payloads),
     )
 

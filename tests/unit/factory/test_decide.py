@@ -189,6 +189,24 @@ def test_a_queue_that_does_not_answer_freezes_everything() -> None:
         assert decision.memory.surplus == frozenset()
 
 
+def test_a_queue_that_does_not_answer_freezes_the_vos_that_were_seen_in_it() -> None:
+    of_ligo = [pilot(n, digest=DIGEST, vo="ligo") for n in range(2)]
+    of_cms = [pilot(7, digest=DIGEST)]
+    other = whole("jobs of other", jobs(4, vo="ligo"))
+    good = replace(snapshot((), of_ligo + of_cms), queues=(whole("jobs of pool", jobs(8)), other))
+    first = decided(good)
+    lost = replace(good, queues=(good.queues[0], failed("jobs of other")))
+    second = decided(lost, memory=first.memory)
+    assert second.frozen == ""
+    assert second.frozen_vos == {"ligo": "jobs of other: no answer within 20 s"}
+    assert {place[1] for place in sent(second)} == {"cms"}
+    assert removed(decided(lost, memory=second.memory)) == []
+    assert row(second, "A", "ligo").limit is Limit.FROZEN
+    assert row(second, "A", "cms").limit is not Limit.FROZEN
+    # It never answered: whose jobs it holds is not known.
+    assert decided(lost).frozen == "jobs of other: no answer within 20 s"
+
+
 def test_a_pool_that_is_suddenly_empty_is_looked_at_again() -> None:
     running = [pilot(n, digest=DIGEST, state=PilotState.RUNNING) for n in range(3)]
     first = decided(snapshot(jobs(8), running), memory=Memory(slots=3, pilots=3))

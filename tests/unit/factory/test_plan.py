@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -95,6 +96,9 @@ def test_jobs_that_could_run_nowhere_any_more_are_named() -> None:
     strict = POLICY.replace("(!job.WantSquid || entry.HasSquid)", "(job.WantSquid && entry.HasSquid)")
     found = planned(world(), world(policy=strict), jobs(2))
     assert "cms: 2 recent jobs could run nowhere" in found.doubts
+    said = json.loads(json.dumps(found.to_json()))
+    assert said["replay"]["lost"] == {"cms": 4}
+    assert said["replay"]["stranded"] == {"cms": 2}
 
 
 def test_an_attribute_that_was_never_fetched_is_named() -> None:

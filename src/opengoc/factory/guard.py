@@ -1,0 +1,238 @@
+"""The guard: does what runs agree with what was applied? Pure, and run in every cycle.
+
+1. Files, configuration in force and submitted pilots have one digest, or an earlier one that drains.
+2. Every startd has a digest that is in force or drains, and the START that was rendered for it.
+3. Every running job may run behind its entry, by the policy in force.
+
+What is found was seen, not missed: it is acted on even when another part of the snapshot is incomplete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from opengoc.factory.force import Force
+from opengoc.factory.model import Payload, PayloadState, Pilot, PilotState, RemovePilot, Slot, Snapshot
+from opengoc.factory.rules import allowed
+from opengoc.factory.starts import CLOSED, WHOLE, same_start, same_tree
+
+
+class FindingKind(StrEnum):
+    """What does not agree."""
+
+    #: The files say something else than what is in force, or cannot be read.
+    SOURCE = "source differs"
+    #: A pilot in the factory's queue has a digest that was never in force.
+    PILOT_DIGEST = "pilot of an unknown digest"
+    #: A startd has a digest that was never in force.
+    STARTD_DIGEST = "startd of an unknown digest"
+    #: A startd decides by another START than the one rendered for it.
+    START = "START differs"
+    #: A job runs where the policy in force does not let it.
+    JOB = "job not allowed"
+    #: A job that its pilot rightly took would not be taken now: its attributes changed since.
+    JOB_CHANGED = "job changed since it started"
+
+
+class Action(StrEnum):
+    """What is done about it."""
+
+    ALARM = "alarm"
+    #: The pilot's job is removed: its startd ends, its jobs return to their queue.
+    STOP = "pilot stopped"
+    STOP_AND_PAUSE = "pilot stopped, entry paused"
+    PAUSE = "entry paused; no pilot of this factory to stop"
+    NOBODY = "no pilot of this factory to stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that does not agree."""
+
+    kind: FindingKind
+    #: The job, pilot or startd, or ``files``.
+    subject: str
+    action: Action
+    #: What was seen and what should have been, in words.
+    evidence: str
+    entry: str = ""
+    vo: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceState:
+    """What the operator's files say now."""
+
+    #: Their digest; empty where they cannot be read or have faults.
+    digest: str
+    faults: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the guard found and wants done."""
+
+    findings: tuple[Finding, ...] = ()
+    stops: tuple[RemovePilot, ...] = ()
+    #: Entry → why it gets no more pilots.
+    pauses: Mapping[str, str] = field(default_factory=dict)
+
+
+def guard(snapshot: Snapshot, force: Force, source: SourceState) -> Verdict:
+    """Compare what is there with what is in force."""
+    pilots = {pilot.id: pilot for pilot in snapshot.pilots.items}
+    findings = [*_source(force, source), *_pilots(snapshot, force)]
+    as_rendered: set[str] = set()
+    for slot in snapshot.slots.items:
+        found = _slot(slot, force, is_ours=slot.pilot_id in pilots)
+        if found is None:
+            as_rendered.add(slot.pilot_id)
+        else:
+            findings.append(found)
+    findings += _jobs(snapshot, force, pilots, as_rendered)
+    return Verdict(
+        findings=tuple(findings),
+        stops=tuple(_stops(findings, snapshot, pilots)),
+        pauses={
+            each.entry: f"{each.kind.value}: {each.subject}"
+            for each in findings
+            if each.action in (Action.STOP_AND_PAUSE, Action.PAUSE) and each.entry
+        },
+    )
+
+
+def _source(force: Force, source: SourceState) -> Iterator[Finding]:
+    in_force = force.configuration.digest
+    if source.digest == in_force:
+        return
+    said = f"digest {source.digest[:12]}" if source.digest else f"faults: {source.faults}"
+    yield Finding(
+        kind=FindingKind.SOURCE,
+        subject="files",
+        action=Action.ALARM,
+        evidence=f"in force {in_force[:12]}, the files have {said}",
+        digest=source.digest,
+    )
+
+
+def _pilots(snapshot: Snapshot, force: Force) -> Iterator[Finding]:
+    for pilot in snapshot.pilots.items:
+        is_there = pilot.state in (PilotState.IDLE, PilotState.RUNNING, PilotState.HELD)
+        if is_there and not force.knows(pilot.digest):
+            yield Finding(
+                kind=FindingKind.PILOT_DIGEST,
+                subject=pilot.id,
+                action=Action.STOP,
+                evidence=f"job {pilot.job} has digest {pilot.digest[:12]}, which was never in force",
+                entry=pilot.entry,
+                vo=pilot.vo,
+                digest=pilot.digest,
+            )
+
+
+def _slot(slot: Slot, force: Force, *, is_ours: bool) -> Finding | None:
+    """What is wrong with a startd; None where it decides as it was told."""
+    vo = ",".join(slot.vos)
+    rendered = force.start_of(slot.digest, slot.entry, vo)
+    if not force.knows(slot.digest):
+        kind = FindingKind.STARTD_DIGEST
+        evidence = f"{slot.name} has digest {slot.digest[:12]}, which was never in force"
+    elif rendered is None:
+        kind = FindingKind.STARTD_DIGEST
+        evidence = f"digest {slot.digest[:12]} of {slot.name} has no entry {slot.entry} for {vo}"
+    else:
+        kind, evidence = FindingKind.START, _wrong_start(slot, rendered, force)
+    if not evidence:
+        return None
+    # A wrong START was made at the site: the next pilot there would get it as well.
+    if kind is FindingKind.START:
+        action = Action.STOP_AND_PAUSE if is_ours else Action.PAUSE
+    else:
+        action = Action.STOP if is_ours else Action.NOBODY
+    return Finding(
+        kind=kind,
+        subject=slot.pilot_id,
+        action=action,
+        evidence=evidence,
+        entry=slot.entry,
+        vo=vo,
+        digest=slot.digest,
+    )
+
+
+def _wrong_start(slot: Slot, rendered: str, force: Force) -> str:
+    """What is wrong with START, in words; empty where nothing is."""
+    job = force.configuration.policy.vocabulary.job
+    if not slot.start or not (same_tree(slot.start, WHOLE) or same_tree(slot.start, CLOSED)):
+        return f"{slot.name} has Start = {slot.start or 'nothing'}, not {WHOLE}"
+    if not slot.policy_start or not same_start(slot.policy_start, rendered, job):
+        return f"{slot.name} has GOC_Start = {slot.policy_start or 'nothing'}, not {rendered}"
+    return ""
+
+
+def _jobs(
+    snapshot: Snapshot, force: Force, pilots: Mapping[str, Pilot], as_rendered: set[str]
+) -> Iterator[Finding]:
+    known = force.configuration.entries
+    running = [
+        payload
+        for payload in snapshot.payloads
+        # Behind an entry that was taken away since, it was sent by an earlier digest and may end.
+        if payload.state is PayloadState.RUNNING and payload.entry in known
+    ]
+    for payload, entries in zip(running, allowed(force.configuration, running), strict=True):
+        if payload.entry not in entries:
+            yield _job(payload, force, is_ours=payload.pilot_id in pilots, as_rendered=as_rendered)
+
+
+def _job(payload: Payload, force: Force, *, is_ours: bool, as_rendered: set[str]) -> Finding:
+    kind = FindingKind.JOB
+    is_true_to_its_start = payload.pilot_id in as_rendered
+    if is_true_to_its_start and payload.digest == force.configuration.digest:
+        # START itself let it in. Jobs change while they run: what they ask for, and by their users' hands.
+        kind, action = FindingKind.JOB_CHANGED, Action.ALARM
+    elif is_true_to_its_start:
+        # The policy changed: the entry's next pilots have the new one.
+        action = Action.STOP if is_ours else Action.NOBODY
+    else:
+        action = Action.STOP_AND_PAUSE if is_ours else Action.PAUSE
+    values = ", ".join(f"{name} = {value!r}" for name, value in sorted(payload.attributes.items()))
+    return Finding(
+        kind=kind,
+        subject=payload.id,
+        action=action,
+        evidence=f"runs in pilot {payload.pilot_id} behind {payload.entry}; the policy in force does not "
+        f"allow it there ({values})",
+        entry=payload.entry,
+        vo=payload.vo,
+        digest=payload.digest,
+    )
+
+
+def _stops(findings: list[Finding], snapshot: Snapshot, pilots: Mapping[str, Pilot]) -> Iterator[RemovePilot]:
+    """Each pilot once, with the first reason."""
+    carriers = {payload.id: payload.pilot_id for payload in snapshot.payloads}
+    seen: set[str] = set()
+    for each in findings:
+        if each.action not in (Action.STOP, Action.STOP_AND_PAUSE):
+            continue
+        pilot = pilots.get(carriers.get(each.subject, each.subject))
+        if pilot is None or pilot.id in seen or pilot.state in (PilotState.COMPLETED, PilotState.REMOVED):
+            continue
+        seen.add(pilot.id)
+        yield RemovePilot(pilot=pilot, reason=f"guard: {each.kind.value}")
+
+
+def seen_whole(snapshot: Snapshot) -> frozenset[FindingKind]:
+    """The kinds whose evidence the snapshot shows whole: what it does not show is over."""
+    kinds = {FindingKind.SOURCE}
+    if snapshot.pilots.complete:
+        kinds.add(FindingKind.PILOT_DIGEST)
+    if snapshot.slots.complete:
+        kinds |= {FindingKind.STARTD_DIGEST, FindingKind.START}
+    if all(queue.complete for queue in snapshot.queues):
+        kinds |= {FindingKind.JOB, FindingKind.JOB_CHANGED}
+    return frozenset(kinds)

@@ -1,0 +1,92 @@
+"""Findings of the guard and pauses of entries, on every database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from opengoc.base.errors import InvalidInput
+from opengoc.base.interval import Interval
+from opengoc.factory import findings
+from opengoc.factory.guard import Action, Finding, FindingKind
+from opengoc.store.database import Database
+
+NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+ALL = frozenset(FindingKind)
+WRONG = Finding(
+    kind=FindingKind.START, subject="plt-1", action=Action.STOP_AND_PAUSE, evidence="Start = true", entry="A"
+)
+EDITED = Finding(kind=FindingKind.SOURCE, subject="files", action=Action.ALARM, evidence="edited")
+
+
+def keep(
+    database: Database, *found: Finding, minute: int, seen_whole: frozenset[FindingKind] = ALL
+) -> list[tuple[str, float]]:
+    """What stands afterwards: subject, and minutes since it was first seen."""
+    now = NOW + minute * MINUTE
+    with database.begin() as connection:
+        findings.keep_findings(connection, "factory", found, seen_whole=seen_whole, now=now)
+        known = findings.findings(connection, "factory")
+    return [(each.finding.subject, (now - each.seen.start) / MINUTE) for each in known]
+
+
+def test_a_finding_stands_from_when_it_was_first_seen_until_it_is_not_seen(database: Database) -> None:
+    assert keep(database, WRONG, minute=0) == [("plt-1", 0)]
+    assert keep(database, WRONG, EDITED, minute=2) == [("files", 0), ("plt-1", 2)]
+    assert keep(database, EDITED, minute=5) == [("files", 3)]
+    with database.read() as connection:
+        (_, over) = findings.findings(connection, "factory", ended=True)
+        assert over.seen == Interval(NOW, NOW + 5 * MINUTE)
+        assert over.finding == WRONG
+        assert findings.findings(connection, "another", ended=True) == []
+
+
+def test_what_could_not_be_seen_is_not_over(database: Database) -> None:
+    keep(database, WRONG, minute=0)
+    assert keep(database, minute=1, seen_whole=frozenset({FindingKind.SOURCE})) == [("plt-1", 1)]
+    assert keep(database, minute=2) == []
+
+
+def test_new_evidence_keeps_the_first_time(database: Database) -> None:
+    keep(database, WRONG, minute=0)
+    assert keep(database, replace(WRONG, evidence="Start = 1"), minute=3) == [("plt-1", 3)]
+    with database.read() as connection:
+        (known,) = findings.findings(connection, "factory")
+    assert known.finding.evidence == "Start = 1"
+
+
+def test_one_that_comes_again_is_first_seen_anew(database: Database) -> None:
+    keep(database, WRONG, minute=0)
+    keep(database, minute=1)
+    assert keep(database, WRONG, minute=4) == [("plt-1", 0)]
+
+
+def test_a_week_has_what_stood_in_it(database: Database) -> None:
+    keep(database, WRONG, minute=0)
+    keep(database, EDITED, minute=10)
+    later = datetime.now(UTC) + MINUTE
+    with database.read() as connection:
+        for start, end, expected in ((-9, 5, ["plt-1"]), (5, 20, ["plt-1", "files"]), (10, 20, ["files"])):
+            window = Interval(NOW + start * MINUTE, NOW + end * MINUTE)
+            known = findings.within(connection, window, known_at=later)
+            assert [each.finding.subject for each in known] == expected
+
+
+def test_an_entry_is_paused_until_it_is_resumed(database: Database) -> None:
+    with database.begin() as connection:
+        findings.pause(connection, "factory", {"B": "first", "A": "second"}, now=NOW)
+        findings.pause(connection, "factory", {"B": "third"}, now=NOW + MINUTE, who="operator")
+        assert [(each.entry, each.why, each.since) for each in findings.pauses(connection, "factory")] == [
+            ("A", "second", NOW),
+            ("B", "first", NOW),
+        ]
+        assert findings.pauses(connection, "another") == []
+        findings.resume(connection, "factory", "B", who="operator", why="mended")
+    with database.begin() as connection, pytest.raises(InvalidInput):
+        findings.resume(connection, "factory", "B", who="operator", why="again")
+    with database.begin() as connection:
+        findings.pause(connection, "factory", {"B": "again"}, now=NOW + MINUTE)
+        assert [each.entry for each in findings.pauses(connection, "factory")] == ["A", "B"]
