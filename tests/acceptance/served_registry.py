@@ -31,7 +31,7 @@ def served(home: Path) -> Iterator[httpx.Client]:
     command = [sys.executable, "-m", "opengoc", "--home", str(home), "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=os.environ | {"GOC_TEST_CLOCK": CLOCK}, stderr=subprocess.PIPE)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=180) as client:
             _wait(server, client)
             yield client
     finally:
@@ -49,7 +49,7 @@ def served_registry(home: Path) -> Iterator[httpx.Client]:
 
 
 def _wait(server: subprocess.Popen[bytes], client: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert server.poll() is None, server.stderr.read() if server.stderr else "goc serve ended"
         try:

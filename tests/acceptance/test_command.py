@@ -92,4 +92,4 @@ def test_a_home_on_a_file_says_what_is_wrong(tmp_path: Path) -> None:
 def test_the_command_answers_quickly(tmp_path: Path) -> None:
     began = time.monotonic()
     assert json.loads(goc(tmp_path, "config", "check", "--json").stdout)["name"] == "OpenGOC"
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60

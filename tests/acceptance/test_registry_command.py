@@ -1,7 +1,6 @@
 """The registry of the Open Science Grid, in and out again, from outside."""
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,10 +57,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
 
 
-def test_the_whole_registry_is_imported_in_ten_seconds_and_says_what_it_set_apart(tmp_path: Path) -> None:
-    start = time.monotonic()
+def test_the_whole_registry_is_imported_and_it_is_said_what_was_set_apart(tmp_path: Path) -> None:
     done = goc(tmp_path / "home", "registry", "import", str(TREE), "--json")
-    seconds = time.monotonic() - start
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     added = {
@@ -78,7 +75,6 @@ def test_the_whole_registry_is_imported_in_ten_seconds_and_says_what_it_set_apar
     # 17 of the 3,812 end before they start.
     assert (result["added"]["downtime"], result["quarantined"]) == (3795, 17)
     assert done.stderr.count("must be after StartTime") == 17
-    assert seconds < 10
 
 
 def test_importing_again_writes_nothing(home: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_schedd_that_hangs_is_given_up_at_the_deadline_and_found_again(grid: G
         began = time.monotonic()
         found = cms.jobs(grid.schedd("pool"))
         assert not found.complete
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
     finally:
         os.kill(schedd.pid, signal.SIGCONT)
     wait_for(lambda: cms.jobs(grid.schedd("pool")).complete, "the schedd answers again", seconds=20)

@@ -65,7 +65,7 @@ def test_it_joins_runs_the_job_that_start_allows_and_ends_when_idle(
     seconds = time.monotonic() - began
 
     # Start to slot in the collector, with the time of asking for it; alone on the machine it takes 2 to 3 s.
-    assert seconds < 12
+    assert seconds < 90
     assert expression(slot["GOC_Start"]) == render(parse(pilot.config["start"]))
     assert expression(slot["Start"]) == "GOC_Start && GOC_Accepting"
     assert (slot["GLIDEIN_Site"], slot["GLIDEIN_Resource"]) == ("ITB-TEST", "ITB-TEST-CE")
@@ -102,7 +102,7 @@ def test_a_signal_gives_the_job_its_soft_kill_and_the_queue_its_job_back(
     pilot.do("kill -TERM $pilot")
 
     assert pilot.exit_code(30) == 13, pilot.stderr()
-    assert time.monotonic() - signalled < 15
+    assert time.monotonic() - signalled < 90
     assert witness.read_text() == "soft\n"
     assert pilot.left() == []
     assert pilot.report()["end"] == {"reason": "signal", "message": "got SIGTERM", "exit_code": 13}
@@ -122,7 +122,7 @@ def test_it_ends_before_the_batch_system_does_and_refuses_jobs_that_cannot_finis
     wait_for("the endless job", lambda: pool.job_status(endless) == 2, 28)
 
     assert pilot.exit_code(70) == 0, pilot.stderr()
-    assert 29 < time.monotonic() - began < 60
+    assert 29 < time.monotonic() - began < 240
     assert pilot.left() == []
     report = pilot.report()
     assert report["end"]["reason"] == "walltime"

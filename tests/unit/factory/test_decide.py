@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.factory.world import (
@@ -31,11 +35,13 @@ from opengoc.factory.model import (
     Pace,
     PayloadState,
     PilotState,
+    ReleasePilot,
     RemovePilot,
     Snapshot,
     Submission,
     SubmitPilots,
 )
+from opengoc.factory.protection_ends import Judged, PilotEnd, judge
 from opengoc.registry.snapshot import Registry
 
 CONFIGURATION = configuration()
@@ -49,8 +55,9 @@ def decided(
     known: Registry | None = None,
     memory: Memory | None = None,
     pace: Pace | None = None,
+    ends: Sequence[Judged] = (),
 ) -> Decision:
-    return decide(seen, world, known or registry(), now=NOW, memory=memory or Memory(), pace=pace)
+    return decide(seen, world, known or registry(), now=NOW, memory=memory or Memory(), pace=pace, ends=ends)
 
 
 def sent(decision: Decision) -> dict[tuple[str, str], int]:
@@ -274,25 +281,57 @@ def test_ended_pilots_are_collected_even_when_requests_are_frozen() -> None:
     assert [a.pilot.id for a in decided(seen).actions if isinstance(a, CollectPilot)] == ["plt-001"]
 
 
-def test_an_entry_whose_pilots_fail_is_sent_one_at_a_time_until_one_does_not() -> None:
+def _bad_ends(count: int, *, last_seconds_ago: float) -> list[Judged]:
+    """Pilots of entry A that left no report, one every ten seconds."""
+    times = [NOW - timedelta(seconds=last_seconds_ago + 10 * number) for number in range(count)]
+    return [
+        judge(PilotEnd(pilot_id=f"old-{n}", entry="A", vo="cms", submitted_at=at, ended_at=at))
+        for n, at in enumerate(times)
+    ]
+
+
+def test_an_entry_whose_pilots_end_badly_is_sent_none_for_a_while_and_others_take_its_jobs() -> None:
+    decision = decided(snapshot(jobs(4)), ends=_bad_ends(3, last_seconds_ago=60))
+    assert row(decision, "A").limit is Limit.FAILING
+    assert "3 of the last 3 pilots ended badly" in row(decision, "A").detail
+    assert sent(decision) == {("B", "cms"): 2}
+
+
+def test_after_that_one_at_a_time_is_sent_until_one_does_well() -> None:
     world = configuration(entry_table("A"))
+    ends = _bad_ends(3, last_seconds_ago=601)
+    first = decided(snapshot(jobs(20)), world=world, ends=ends)
+    assert (sum(sent(first).values()), row(first, "A").limit) == (1, Limit.CANARY)
+    waiting = [pilot(7, digest=world.digest)]
+    assert sent(decided(snapshot(jobs(20), waiting), world=world, ends=ends)) == {}
+    running = [pilot(7, digest=world.digest, state=PilotState.RUNNING, age_seconds=130)]
+    ends = _bad_ends(3, last_seconds_ago=900)
+    in_pool = snapshot(jobs(20), running, [slot(7, digest=world.digest, cores=0)])
+    opened = decided(in_pool, world=world, ends=ends)
+    assert row(opened, "A").limit is not Limit.CANARY
+    assert sum(sent(opened).values()) == 9
 
-    def ended(*numbers: int, code: int) -> list[object]:
-        return [
-            pilot(n, digest=world.digest, state=PilotState.COMPLETED, age_seconds=90 - n, exit_code=code)
-            for n in numbers
-        ]
 
-    first = decided(snapshot(jobs(20), ended(1, 2, 3, code=10)), world=world)
-    assert sum(sent(first).values()) == 1
-    assert row(first, "A").limit is Limit.FAILING
-    # The same ended pilots seen again, not collected yet, are not counted again.
-    again = decided(snapshot(jobs(20), ended(1, 2, 3, code=10)), world=world, memory=first.memory)
-    assert again.memory.failures == {"A": 3}
-    one = [pilot(7, digest=world.digest)]
-    assert sent(decided(snapshot(jobs(20), one), world=world, memory=first.memory)) == {}
-    lifted = decided(snapshot(jobs(20), ended(7, code=0)), world=world, memory=first.memory)
-    assert sum(sent(lifted).values()) == 10
+@pytest.mark.parametrize(
+    ("changes", "action"),
+    [
+        ({"hold_code": 16}, None),
+        ({"hold_reason": "connection refused", "holds": 1}, ReleasePilot),
+        ({"hold_reason": "connection refused", "holds": 4}, None),
+        ({"hold_reason": "Invalid partition name specified"}, RemovePilot),
+        ({"hold_reason": "for no reason"}, None),
+    ],
+)
+def test_a_held_pilot_is_treated_by_the_reason_of_its_hold(
+    changes: dict[str, Any], action: type | None
+) -> None:
+    held = replace(pilot(1, digest=DIGEST, state=PilotState.HELD, age_seconds=100), **changes)
+    actions = [each for each in decided(snapshot((), [held])).actions if not isinstance(each, CollectPilot)]
+    assert [type(each) for each in actions] == ([action] if action else [])
+    assert all(held.hold_reason in each.reason for each in actions)
+    if action is RemovePilot:
+        assert isinstance(actions[0], RemovePilot)
+        assert actions[0].fails_entry
 
 
 pilots_of_all_kinds = st.lists(

@@ -102,7 +102,7 @@ def test_a_probe_that_hangs_is_unknown_and_its_place_is_taken(monkeypatch: pytes
     began = time.monotonic()
     results = {r.metric: r for r in run(check("hangs", hang, timeout=0.2), check("after"), workers=1)}
     release.set()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert (results["hangs"].status, results["hangs"].outcome) == (Status.UNKNOWN, RunOutcome.TIMEOUT)
     assert results["after"].status is Status.OK
 

@@ -200,7 +200,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(node: Node) -> None:
 
     assert found.result == "failed"
     assert "did not end within 0.3 s" in found.message
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_command_that_is_not_there_is_an_error(node: Node) -> None:
