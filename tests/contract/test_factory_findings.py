@@ -10,7 +10,9 @@ import pytest
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
 from opengoc.factory import findings
+from opengoc.factory.applied import record
 from opengoc.factory.guard import Action, Finding, FindingKind
+from opengoc.flows.factory_news import applied_lines, finding_lines
 from opengoc.store.database import Database
 
 NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -73,6 +75,39 @@ def test_a_week_has_what_stood_in_it(database: Database) -> None:
             window = Interval(NOW + start * MINUTE, NOW + end * MINUTE)
             known = findings.within(connection, window, known_at=later)
             assert [each.finding.subject for each in known] == expected
+
+
+def test_the_report_says_what_was_applied_and_what_was_found(database: Database) -> None:
+    nothing = {"gained": {}, "lost": {"cms": ["A"]}, "redecided": {}}
+    difference = {"entries": {"added": [], "removed": ["A"], "changed": {}}, "pairs": nothing}
+    with database.begin() as connection:
+        record(
+            connection,
+            "factory",
+            digest="d" * 64,
+            action="apply",
+            difference=difference,
+            who="operator",
+            why="site closed",
+            now=NOW,
+            expect=None,
+        )
+    keep(database, WRONG, minute=1)
+    keep(database, minute=3)
+    later = datetime.now(UTC) + MINUTE
+    week, next_week = Interval(NOW, NOW + 5 * MINUTE), Interval(NOW + 5 * MINUTE, NOW + 9 * MINUTE)
+    with database.read() as connection:
+        assert list(applied_lines(connection, week, as_of=later)) == [
+            "factory: apply of digest dddddddddddd at 2026-11-16 12:00 UTC by operator (site closed): "
+            "entries: 1 removed; 1 pair of VO and entry lost"
+        ]
+        assert list(finding_lines(connection, week, as_of=later)) == [
+            "START differs: plt-1 at entry A, first seen 2026-11-16 12:01 UTC, until 2026-11-16 12:03 UTC; "
+            "done: pilot stopped, entry paused; Start = true"
+        ]
+        assert list(applied_lines(connection, next_week, as_of=later)) == []
+        assert list(finding_lines(connection, next_week, as_of=later)) == []
+        assert list(applied_lines(connection, week, as_of=NOW)) == []
 
 
 def test_an_entry_is_paused_until_it_is_resumed(database: Database) -> None:

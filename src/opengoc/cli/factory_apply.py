@@ -12,7 +12,7 @@ from opengoc.base.instant import format_instant, utc_now
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
-from opengoc.factory.applied import Applied
+from opengoc.factory.applied import Applied, in_words
 from opengoc.factory.bundles import Sources
 from opengoc.factory.change import Desk
 from opengoc.factory.model import Pilot
@@ -99,7 +99,7 @@ def log_command(ctx: typer.Context, as_json: Json = False) -> None:
             each.action,
             each.who,
             escape(each.why) or "–",
-            summary(each.difference),
+            in_words(each.difference),
         )
         for each in reversed(applied)
     ]
@@ -120,18 +120,6 @@ def desk_of(house: House) -> Desk:
         folder=house.home / FOLDER,
         sources=Sources(entries=house.path(settings.entries), policy=house.path(settings.policy)),
     )
-
-
-def summary(difference: Any) -> str:
-    """A kept difference in a few words."""
-    entries, pairs = difference["entries"], difference["pairs"]
-    words = [f"{len(entries[name])} {name}" for name in ("added", "removed", "changed") if entries[name]]
-    found = ["entries: " + ", ".join(words)] if words else []
-    for name in ("gained", "lost", "redecided"):
-        count = sum(map(len, pairs[name].values()))
-        if count:
-            found.append(f"{count} pairs {name}")
-    return "; ".join(found) or "policy or settings of no pair"
 
 
 def _pilots(house: House) -> Observation[Pilot]:

@@ -88,3 +88,15 @@ def _applied(fact: Fact) -> Applied:
         difference=fact.value["difference"],
         version=fact.version,
     )
+
+
+def in_words(difference: Mapping[str, Any]) -> str:
+    """What an apply changed, in a few words."""
+    entries, pairs = difference["entries"], difference["pairs"]
+    words = [f"{len(entries[name])} {name}" for name in ("added", "removed", "changed") if entries[name]]
+    found = ["entries: " + ", ".join(words)] if words else []
+    for name in ("gained", "lost", "redecided"):
+        count = sum(map(len, pairs[name].values()))
+        if count:
+            found.append(f"{count} {'pair' if count == 1 else 'pairs'} of VO and entry {name}")
+    return "; ".join(found) or "nothing that entries or STARTs show"

@@ -22,6 +22,7 @@ from opengoc.base.interval import Interval, day, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
 from opengoc.factory.model import SUBMISSION
+from opengoc.flows.factory_news import applied_lines, finding_lines
 from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
 from opengoc.monitoring.assess import Assessment, assess
@@ -96,6 +97,8 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
         submitted = _submitted(conn, window, as_of)
         notes = notes_of(conn, week, known_at=as_of)
         news = tuple(_downtime_news(conn, registry, window, as_of))
+        applied = tuple(applied_lines(conn, window, as_of=as_of))
+        findings = tuple(finding_lines(conn, window, as_of=as_of))
     answer = usage(
         stores.lake,
         Question(
@@ -119,7 +122,12 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
         usage=now,
         before=earlier,
         monitoring=_monitoring(stores, registry, window, as_of),
-        factory=_factory(stores, rows, submitted, window, as_of),
+        factory=replace(
+            _factory(stores, rows, submitted, window, as_of),
+            applied=applied,
+            # Without a cycle no guard has looked.
+            findings=findings if rows or findings else None,
+        ),
         downtimes=news,
         downtimes_ahead=tuple(_ahead(registry, window)),
         notes=notes,

@@ -121,6 +121,8 @@ class FactoryWeek:
 
     #: Configurations that ran, oldest first; the first may have begun before the week.
     configurations: tuple[Running, ...] = ()
+    #: What was put in force within the week, when, by whom and with what difference; one sentence each.
+    applied: tuple[str, ...] = ()
     entries: tuple[EntryWeek, ...] = ()
     #: Share of the elapsed week in which cycles were seen, in seconds.
     seen_seconds: float = 0.0

@@ -31,6 +31,7 @@ def factory(inputs: ReportInputs, as_of: datetime) -> Section:
                 ),
                 empty=f"missing: {week.missing_reason}",
             ),
+            Items(title="Applied in the week", lines=week.applied, empty="None."),
             Table(
                 title="Entries",
                 columns=("Entry", "Site", "Pilots submitted", "Peak running", "Held back by"),
