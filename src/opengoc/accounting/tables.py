@@ -22,7 +22,7 @@ from opengoc.accounting.table import RECORD, records_of
 from opengoc.base.errors import InvalidInput
 
 #: Rows that are stored in one commit.
-_ROWS = 250_000
+_ROWS = 100_000
 _NEEDED = ("global_job_id", "ended_at", "wall_seconds", "processors")
 _PARQUET, _ARROW = b"PAR1", b"ARROW1"
 
