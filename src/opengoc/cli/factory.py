@@ -21,7 +21,7 @@ from opengoc.condor.session import Pool
 from opengoc.factory.configuration import check_configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.loop import FactoryLoop
-from opengoc.factory.model import CollectPilot, Decision, RemovePilot, SubmitPilots
+from opengoc.factory.model import Action, Decision, ReleasePilot, RemovePilot, SubmitPilots
 from opengoc.factory.pilot_file import build_pilot
 from opengoc.factory.pilots import Premises
 from opengoc.registry.store import load_registry
@@ -183,10 +183,12 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _action_json(action: SubmitPilots | RemovePilot | CollectPilot) -> dict[str, Any]:
+def _action_json(action: Action) -> dict[str, Any]:
     if isinstance(action, SubmitPilots):
         return {"action": "submit", **asdict(action)}
-    kind = "remove" if isinstance(action, RemovePilot) else "collect"
+    kind = "collect"
+    if isinstance(action, RemovePilot | ReleasePilot):
+        kind = "remove" if isinstance(action, RemovePilot) else "release"
     pilot = action.pilot
     return {
         "action": kind,

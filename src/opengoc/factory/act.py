@@ -22,9 +22,11 @@ from opengoc.condor.session import Session
 from opengoc.factory.applied import applied_now
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.model import SUBMISSION as SUBMISSION
-from opengoc.factory.model import CollectPilot, Pilot, RemovePilot, Submission, SubmitPilots
+from opengoc.factory.model import CollectPilot, Pilot, ReleasePilot, RemovePilot, Submission, SubmitPilots
 from opengoc.factory.pilot_report import keep_report
 from opengoc.factory.pilots import CONFIG_FILE, Premises, pilot_config, submit_description
+from opengoc.factory.protection_ends import PilotEnd
+from opengoc.factory.protection_reports import keep_end
 from opengoc.store import ledger
 from opengoc.store.database import Database
 from opengoc.store.ledger import Effect, EffectState
@@ -96,19 +98,34 @@ class Actor:
         self._end(done, not_tried=(), now=now)
         return len(done)
 
-    def remove(self, action: RemovePilot) -> None:
-        """Take the pilot back. Raises Temporary or Permanent."""
+    def remove(self, action: RemovePilot, *, now: datetime) -> PilotEnd | None:
+        """Take the pilot back; how it ended, where that says something. Raises Temporary or Permanent."""
         reason = f"factory: {action.reason}"
+        end = None
+        # Kept first: once its job is gone nobody else knows.
+        if action.is_bad_end and self._is_ours(folder := Path(action.pilot.folder)) and folder.is_dir():
+            end = keep_end(folder, ended_at=now, hold_reason=action.reason, pauses=action.fails_entry)
         self._session.remove(self._premises.schedd, _only(action.pilot), reason=reason)
         log.info("action=remove pilot=%s reason=%s", action.pilot.id, action.reason)
+        return end
 
-    def collect(self, action: CollectPilot) -> None:
-        """Fetch the pilot's output into its folder, then let its job leave the queue.
+    def release(self, action: ReleasePilot) -> None:
+        """Let the pilot try again. Raises Temporary or Permanent."""
+        reason = f"factory: {action.reason}"
+        self._session.release(self._premises.schedd, _only(action.pilot), reason=reason)
+        log.info("action=release pilot=%s reason=%s", action.pilot.id, action.reason)
+
+    def _is_ours(self, folder: Path) -> bool:
+        """Whether a pilot was submitted from this home."""
+        return folder.is_relative_to(self._premises.folder) and folder != self._premises.folder
+
+    def collect(self, action: CollectPilot) -> PilotEnd | None:
+        """Fetch the pilot's output into its folder, then let its job leave the queue; how it ended.
 
         Killed in between, the next run fetches it again. Raises Temporary or Permanent.
         """
         folder = Path(action.pilot.folder)
-        if not action.pilot.folder or not folder.is_relative_to(self._premises.folder):
+        if not action.pilot.folder or not self._is_ours(folder):
             raise Permanent(
                 f"pilot {action.pilot.id} was submitted from {folder}, outside of this home: "
                 f"collect it there, or remove job {action.pilot.job} by hand"
@@ -121,8 +138,10 @@ class Actor:
                 raise
             log.error("action=give-up-output pilot=%s reason=%s", action.pilot.id, error)
         keep_report(folder)
+        end = keep_end(folder, ended_at=action.pilot.since, exit_code=action.pilot.exit_code)
         self._session.remove(self._premises.schedd, _only(action.pilot), reason="factory: output collected")
         log.info("action=collect pilot=%s folder=%s", action.pilot.id, folder)
+        return end
 
     def _decide_ids(self, action: SubmitPilots, *, now: datetime) -> Sequence[Effect]:
         ids = {new_id("plt") for _ in range(action.count)}

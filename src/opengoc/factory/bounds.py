@@ -11,7 +11,8 @@ from opengoc.base.instant import format_instant
 from opengoc.factory.configuration import COMPUTE_ELEMENT, Configuration
 from opengoc.factory.demand import SHUT, Bound, Place
 from opengoc.factory.entries import Entry
-from opengoc.factory.model import Limit, Memory, Pace, PilotState, Snapshot
+from opengoc.factory.model import Limit, PilotState, Snapshot
+from opengoc.factory.protection import Health, Phase, Protection, in_words
 from opengoc.registry.snapshot import Registry
 
 States: TypeAlias = Counter[PilotState]
@@ -33,10 +34,9 @@ def bounds_of(
     registry: Registry,
     *,
     frozen: str,
-    failures: Mapping[str, int],
+    protection: Protection,
     paused: Mapping[str, str],
     now: datetime,
-    pace: Pace,
 ) -> dict[str, Bound]:
     """The bound of every entry; ``paused`` are those that get nothing, with the reason."""
     if frozen:
@@ -46,9 +46,7 @@ def bounds_of(
     for (name, _), states in pilots.items():
         totals[name] += states
     bounds = {
-        name: _braked(
-            bound_of(entry, totals[name], registry, now=now), totals[name], failures.get(name, 0), pace
-        )
+        name: _guarded(bound_of(entry, totals[name], registry, now=now), totals[name], protection.of(name))
         for name, entry in configuration.entries.items()
     }
     pauses = {
@@ -79,20 +77,11 @@ def bound_of(entry: Entry, pilots: States, registry: Registry, *, now: datetime)
     return Bound(pilots=by_idle, limit=Limit.MAX_IDLE, detail=f"{entry.max_idle} waiting pilots")
 
 
-def count_failures(snapshot: Snapshot, memory: Memory) -> dict[str, int]:
-    """Failures in a row of each entry, with the pilots that ended since; one that did its work ends a row."""
-    counts = dict(memory.failures)
-    ended = [p for p in snapshot.pilots_in(PilotState.COMPLETED) if p.id not in memory.ended]
-    for pilot in sorted(ended, key=lambda pilot: pilot.since):
-        if pilot.exit_code is not None:
-            counts[pilot.entry] = counts.get(pilot.entry, 0) + 1 if pilot.exit_code else 0
-    return counts
-
-
-def _braked(bound: Bound, pilots: States, failures: int, pace: Pace) -> Bound:
-    """The bound of an entry whose pilots fail: one pilot at a time, whose success lifts it."""
-    if failures < pace.failures or bound.limit in SHUT:
+def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
+    """The bound of an entry whose pilots ended badly: none in a pause, one at a time after it."""
+    if health.phase is Phase.OPEN or bound.limit in SHUT:
         return bound
+    if health.phase is Phase.PAUSED:
+        return Bound(pilots=0, limit=Limit.FAILING, detail=in_words(health))
     alive = pilots[PilotState.IDLE] + pilots[PilotState.RUNNING] + pilots[PilotState.HELD]
-    detail = f"{failures} pilots failed in a row: one at a time until one does not"
-    return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.FAILING, detail=detail)
+    return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.CANARY, detail=in_words(health))

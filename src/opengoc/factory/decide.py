@@ -11,13 +11,14 @@ What the guard wants stopped is stopped whatever the rest says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opengoc.factory.bounds import bounds_of, count_failures, count_pilots
+from opengoc.factory.bounds import bounds_of, count_pilots
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.demand import Place, Share, divide
+from opengoc.factory.held import alive, held_actions
 from opengoc.factory.match import Matching
 from opengoc.factory.model import (
     Action,
@@ -31,6 +32,8 @@ from opengoc.factory.model import (
     Snapshot,
     SubmitPilots,
 )
+from opengoc.factory.protection import protect
+from opengoc.factory.protection_ends import Judged
 from opengoc.factory.rows import rows_of
 from opengoc.factory.supply import LATE, assign, rooms_of
 from opengoc.registry.snapshot import Registry
@@ -47,16 +50,17 @@ def decide(
     matching: Matching | None = None,
     paused: Mapping[str, str] | None = None,
     stops: Sequence[RemovePilot] = (),
+    ends: Iterable[Judged] = (),
 ) -> Decision:
     """The actions of one cycle and what they rest on.
 
     ``paused`` are entries that get nothing, with the reason; ``stops`` is what the guard wants stopped.
+    ``ends`` are the pilots that ended of late, by which entries are closed and opened again.
     ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
     """
     pace = pace or Pace()
     frozen = why_frozen(snapshot, memory)
     frozen_vos = {} if frozen else why_frozen_vos(snapshot, memory)
-    failures = count_failures(snapshot, memory)
     pilots = count_pilots(snapshot)
     clusters = (matching or Matching()).match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
@@ -69,10 +73,9 @@ def decide(
         pilots,
         registry,
         frozen=frozen,
-        failures=failures,
+        protection=protect(ends, now=now, alive=alive(snapshot, joined)),
         paused=paused or {},
         now=now,
-        pace=pace,
     )
     wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, assigned.left, strict=True)]
     shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds)
@@ -91,13 +94,14 @@ def decide(
         for pilot in snapshot.pilots_in(PilotState.COMPLETED)
     ]
     if not frozen:
-        actions += _submissions(shares)
+        given_up_on, released = held_actions(snapshot, configuration, now=now, pace=pace)
+        actions += [*_submissions(shares), *released]
         actions += _removals(
             snapshot,
             surplus & memory.surplus,
             superseded & memory.superseded,
+            held=given_up_on,
             stopped=frozenset(each.pilot.id for each in urgent),
-            now=now,
             pace=pace,
         )
     return Decision(
@@ -110,7 +114,6 @@ def decide(
             _remember(snapshot, memory, joined=joined),
             surplus=frozenset() if frozen else surplus,
             superseded=frozenset() if frozen else superseded,
-            failures=failures,
         ),
     )
 
@@ -186,45 +189,39 @@ def _removals(
     surplus: frozenset[str],
     superseded: frozenset[str],
     *,
+    held: Iterable[RemovePilot],
     stopped: frozenset[str],
-    now: datetime,
     pace: Pace,
 ) -> list[RemovePilot]:
-    """Pilots that nothing asked for twice running, and pilots that stay held; the youngest first.
+    """Pilots that nothing asked for twice running, and ``held`` ones that are given up; the youngest first.
 
     ``stopped`` are on their way out already.
     """
-    given_up = now - timedelta(seconds=pace.held_seconds)
     chosen = [
         RemovePilot(pilot=pilot, reason=reason)
         for pilot in snapshot.pilots.items
-        if pilot.id not in stopped and (reason := _why_remove(pilot, surplus, superseded, given_up=given_up))
+        if (reason := _why_remove(pilot, surplus, superseded))
     ]
+    chosen = [each for each in (*chosen, *held) if each.pilot.id not in stopped]
     return sorted(chosen, key=lambda each: each.pilot.since, reverse=True)[: pace.removals]
 
 
-def _why_remove(
-    pilot: Pilot, surplus: frozenset[str], superseded: frozenset[str], *, given_up: datetime
-) -> str:
+def _why_remove(pilot: Pilot, surplus: frozenset[str], superseded: frozenset[str]) -> str:
     if pilot.state is PilotState.IDLE and pilot.id in surplus:
         return "no job asks for it"
     if pilot.state is PilotState.RUNNING and pilot.id in superseded:
         return "idle, and decides by an earlier policy"
-    if pilot.state is PilotState.HELD and pilot.since <= given_up:
-        return f"held: {pilot.hold_reason}"
     return ""
 
 
 def _remember(snapshot: Snapshot, memory: Memory, *, joined: frozenset[str]) -> Memory:
     pilots, slots = snapshot.pilots, snapshot.slots
     known = {pilot.id for pilot in pilots.items}
-    ended = (pilot.id for pilot in snapshot.pilots_in(PilotState.COMPLETED))
     whole = {queue.source: queue for queue in snapshot.queues if queue.complete}
     vos = {source: frozenset(job.vo for job in queue.items) for source, queue in whole.items()}
     return Memory(
         vos={**memory.vos, **vos},
         # Forget the pilots that are gone, but not because of a query that failed.
-        ended=frozenset(ended) if pilots.complete else memory.ended,
         joined=joined & known if pilots.complete else joined,
         pilots=len(pilots.items) if pilots.complete else memory.pilots,
         slots=len(slots.items) if slots.complete else memory.slots,

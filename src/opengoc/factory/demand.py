@@ -20,7 +20,9 @@ from opengoc.factory.supply import narrowest_first
 Place: TypeAlias = tuple[str, str]
 
 #: Limits that say that nothing is sent, rather than how much.
-SHUT = frozenset({Limit.DISABLED, Limit.PAUSED, Limit.OUTAGE, Limit.OUTAGE_AHEAD, Limit.FROZEN})
+SHUT = frozenset(
+    {Limit.DISABLED, Limit.PAUSED, Limit.FAILING, Limit.OUTAGE, Limit.OUTAGE_AHEAD, Limit.FROZEN}
+)
 
 #: Parts of a pilot are added up: what rounding leaves is no pilot.
 _ROUNDING = 1e-9

@@ -35,12 +35,14 @@ from opengoc.factory.model import (
     Memory,
     Pace,
     PayloadState,
+    ReleasePilot,
     RemovePilot,
     Snapshot,
     SubmitPilots,
 )
 from opengoc.factory.observe import observe
 from opengoc.factory.pilots import Premises
+from opengoc.factory.protection_reports import Ends
 from opengoc.factory.recent import RecentJobs
 from opengoc.factory.source_watch import SourceWatch
 from opengoc.registry.store import load_registry
@@ -137,6 +139,7 @@ class Runner:
         self._matching = Matching()
         self._history = History(loop.lake)
         self._recent = RecentJobs(loop.premises.folder)
+        self._ends = Ends(loop.premises.folder, now=utc_now())
         self._source = SourceWatch(loop.sources)
         self._force = loop.force()
         self._actor = Actor(
@@ -175,6 +178,7 @@ class Runner:
             matching=self._matching,
             paused={**verdict.pauses, **paused},
             stops=verdict.stops,
+            ends=self._ends.judged,
         )
         return snapshot, decision, verdict
 
@@ -252,10 +256,13 @@ class Runner:
                         arrived = self._actor.submit(action, now=utc_now())
                         done[("submit", action.entry, action.vo)] += arrived
                     case RemovePilot():
-                        self._actor.remove(action)
+                        self._ends.see(self._actor.remove(action, now=utc_now()), now=utc_now())
                         done[("remove",)] += 1
+                    case ReleasePilot():
+                        self._actor.release(action)
+                        done[("release",)] += 1
                     case CollectPilot():
-                        self._actor.collect(action)
+                        self._ends.see(self._actor.collect(action), now=utc_now())
                         done[("collect",)] += 1
             except GocError as error:
                 failures.append(str(error))

@@ -64,8 +64,12 @@ class Pilot:
     state: PilotState
     #: Since when it is in this state.
     since: datetime
-    #: Why it is held; empty otherwise.
+    #: Why it is held; empty otherwise. Code and subcode as HTCondor numbers hold reasons.
     hold_reason: str = ""
+    hold_code: int | None = None
+    hold_subcode: int | None = None
+    #: How often it was held so far, not by a person.
+    holds: int = 0
     #: What it ended with; None while it has not, and where the site does not say.
     exit_code: int | None = None
     #: Where its output goes when it is collected; empty when its ad does not say.
@@ -144,6 +148,18 @@ class RemovePilot:
 
     pilot: Pilot
     reason: str
+    #: It was held: its entry is judged by that.
+    is_bad_end: bool = False
+    #: Every other pilot of its entry would be held, too.
+    fails_entry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePilot:
+    """Let a held pilot try again."""
+
+    pilot: Pilot
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +172,7 @@ class CollectPilot:
     reason: str = "ended"
 
 
-Action: TypeAlias = SubmitPilots | RemovePilot | CollectPilot
+Action: TypeAlias = SubmitPilots | RemovePilot | ReleasePilot | CollectPilot
 
 
 class Limit(StrEnum):
@@ -173,8 +189,10 @@ class Limit(StrEnum):
     OUTAGE = "outage"
     #: A pilot could not end before a scheduled outage.
     OUTAGE_AHEAD = "outage ahead"
-    #: Pilots of the entry fail one after the other: one at a time is sent, to see when that ends.
+    #: Pilots of the entry ended badly: none is sent for a while.
     FAILING = "failing"
+    #: After that: one pilot at a time until one does well.
+    CANARY = "canary"
     #: The guard, or a person, gives it no more pilots until a person says so.
     PAUSED = "paused"
     FROZEN = "frozen"
@@ -213,10 +231,6 @@ class Memory:
     superseded: frozenset[str] = frozenset()
     #: Pilots that were seen in the pool.
     joined: frozenset[str] = frozenset()
-    #: Ended pilots that were counted as failed or not.
-    ended: frozenset[str] = frozenset()
-    #: Pilots of each entry that failed since the last one that did not.
-    failures: Mapping[str, int] = field(default_factory=dict)
     #: Queue (by the name of its observation) → VOs that had jobs there when it was last seen whole.
     vos: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Pilots in the queue, and slots in the pool, when each was last seen whole.
@@ -239,12 +253,10 @@ class Pace:
     #: A pilot that waits for longer is no supply: its jobs are offered to other entries, too. It keeps its
     #: place in the site's queue as long as there is something for it to do.
     wait_seconds: float = 1800.0
-    #: A pilot held for so long is given up.
+    #: A held pilot that no release would cure is given up after so long.
     held_seconds: float = 300.0
     #: The output of an ended pilot is given up when it could not be fetched for so long.
     collect_seconds: float = 900.0
-    #: An entry whose pilots fail so many times in a row is sent one at a time.
-    failures: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)

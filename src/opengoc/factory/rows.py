@@ -64,8 +64,8 @@ def _row(
     free_slots: int,
 ) -> EntryRow:
     limit, detail = Limit.NONE, ""
-    if bound.limit in SHUT or bound.limit is Limit.FAILING:
-        # A shut or failing entry says so even when nothing was asked of it.
+    if bound.limit in SHUT or bound.limit is Limit.CANARY:
+        # A shut entry, and one on trial, says so even when nothing was asked of it.
         limit, detail = bound.limit, bound.detail
     elif share.allowed < share.requested:
         limit, detail = (Limit.CYCLE, "the next cycle goes on") if capped else (bound.limit, bound.detail)
