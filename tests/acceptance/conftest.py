@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -40,6 +41,8 @@ def demo() -> Iterator[DemoRun]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Chrome]:
     """Debian's Chromium without a screen."""
+    # The browser and its driver are Debian's: nothing is to be looked for elsewhere.
+    os.environ["SE_OFFLINE"] = "true"
     options = ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     with tempfile.TemporaryDirectory(prefix="goc-chromium-") as profile:
