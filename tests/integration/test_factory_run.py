@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from tests.integration.testbed_grid import Grid, wait_for
 
+from opengoc.accounting import table as usage_table
 from opengoc.app import House
 from opengoc.cli.factory import factory_loop
 from opengoc.condor.session import Pool, Session
@@ -125,6 +126,31 @@ def digest_of(grid: Grid) -> str:
         house.close()
 
 
+def digests_on_the_way(grid: Grid) -> dict[str, set[str]]:
+    """The digest at each station from the apply to the usage record."""
+    assert grid.goc("accounting", "collect").returncode == 0
+    with session(grid, "factory", "factory") as each:
+        submitted = each.history(grid.schedd("factory"), "GOC_PilotId isnt undefined", ["GOC_Digest"])
+    with session(grid, "site-condor") as each:
+        at_site = each.history(grid.schedd("site-condor"), "GOC_PilotId isnt undefined", ["GOC_Digest"])
+    house = House(grid.home)
+    try:
+        usage_table.declare(house.lake)
+        payloads_used = house.lake.query(
+            f"SELECT DISTINCT policy_digest FROM {usage_table.TABLE} WHERE kind = 'payload'",
+            {},
+            tables=[usage_table.TABLE],
+        )
+    finally:
+        house.close()
+    return {
+        "applied": {each["digest"] for each in json.loads(grid.goc("factory", "log", "--json").stdout)},
+        "submitted": {ad["GOC_Digest"] for ad in submitted.items},
+        "site": {ad["GOC_Digest"] for ad in at_site.items},
+        "usage": {row["policy_digest"] for row in payloads_used.to_pylist()},
+    }
+
+
 def test_jobs_of_two_vos_run_at_both_sites_and_a_bound_job_only_at_its_own(own_grid: Grid) -> None:
     grid = own_grid
     # Long enough for the slower site to start its pilots before the faster one has done everything.
@@ -158,6 +184,12 @@ def test_jobs_of_two_vos_run_at_both_sites_and_a_bound_job_only_at_its_own(own_g
 
     status = json.loads(grid.goc("factory", "status", "--json").stdout)
     assert (status["idle_jobs"], status["pilots"], status["frozen"]) == (0, 0, "")
+    assert digests_on_the_way(grid) == {
+        "applied": {digest_of(grid)},
+        "submitted": {digest_of(grid)},
+        "site": {digest_of(grid)},
+        "usage": {digest_of(grid)},
+    }
 
 
 def test_a_schedd_that_does_not_answer_freezes_the_factory_and_nothing_is_removed(own_grid: Grid) -> None:

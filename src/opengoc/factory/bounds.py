@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -11,7 +11,8 @@ from opengoc.base.instant import format_instant
 from opengoc.factory.configuration import COMPUTE_ELEMENT, Configuration
 from opengoc.factory.demand import SHUT, Bound, Place
 from opengoc.factory.entries import Entry
-from opengoc.factory.model import Limit, PilotState, Snapshot
+from opengoc.factory.limits import Limits
+from opengoc.factory.model import Limit, Pace, PilotState, Snapshot
 from opengoc.factory.protection import Health, Phase, Protection, in_words
 from opengoc.registry.snapshot import Registry
 
@@ -69,12 +70,22 @@ def bound_of(entry: Entry, pilots: States, registry: Registry, *, now: datetime)
     if ahead is not None and now + timedelta(seconds=entry.walltime_seconds) > ahead:
         detail = f"{entry.resource} from {format_instant(ahead)}: a pilot could not end before"
         return Bound(pilots=0, limit=Limit.OUTAGE_AHEAD, detail=detail)
-    waiting = pilots[PilotState.IDLE] + pilots[PilotState.HELD]
+    return min(_counted(entry, pilots), key=lambda bound: bound.pilots)
+
+
+def _counted(entry: Entry, pilots: States) -> Iterator[Bound]:
+    """What each limit of the entry leaves; of equal ones the first is named."""
+    held = pilots[PilotState.HELD]
+    waiting = pilots[PilotState.IDLE] + held
+    if entry.max_held is not None and held >= entry.max_held:
+        yield Bound(pilots=0, limit=Limit.MAX_HELD, detail=f"{held} held pilots, {entry.max_held} allowed")
     by_total = max(0, entry.max_pilots - waiting - pilots[PilotState.RUNNING])
+    yield Bound(pilots=by_total, limit=Limit.MAX_PILOTS, detail=f"{entry.max_pilots} pilots")
     by_idle = max(0, entry.max_idle - waiting)
-    if by_total <= by_idle:
-        return Bound(pilots=by_total, limit=Limit.MAX_PILOTS, detail=f"{entry.max_pilots} pilots")
-    return Bound(pilots=by_idle, limit=Limit.MAX_IDLE, detail=f"{entry.max_idle} waiting pilots")
+    yield Bound(pilots=by_idle, limit=Limit.MAX_IDLE, detail=f"{entry.max_idle} waiting pilots")
+    if entry.max_per_cycle is not None:
+        detail = f"{entry.max_per_cycle} pilots a cycle: the next cycle goes on"
+        yield Bound(pilots=entry.max_per_cycle, limit=Limit.MAX_PER_CYCLE, detail=detail)
 
 
 def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
@@ -85,3 +96,41 @@ def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
         return Bound(pilots=0, limit=Limit.FAILING, detail=in_words(health))
     alive = pilots[PilotState.IDLE] + pilots[PilotState.RUNNING] + pilots[PilotState.HELD]
     return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.CANARY, detail=in_words(health))
+
+
+def bound_of_all(limits: Limits, pilots: Iterable[Mapping[PilotState, int]], pace: Pace) -> Bound:
+    """How many pilots may be submitted in this cycle, over all entries."""
+    total: Counter[PilotState] = Counter()
+    for states in pilots:
+        total.update(states)
+    waiting = total[PilotState.IDLE] + total[PilotState.HELD]
+    bounds = [Bound(pilots=pace.submissions, limit=Limit.CYCLE, detail="the next cycle goes on")]
+    if limits.max_per_cycle is not None:
+        detail = f"{limits.max_per_cycle} pilots a cycle, all entries together: the next cycle goes on"
+        bounds.append(Bound(pilots=limits.max_per_cycle, limit=Limit.CYCLE, detail=detail))
+    if limits.max_pilots is not None:
+        left = limits.max_pilots - waiting - total[PilotState.RUNNING]
+        bounds.append(_of_all(left, f"{limits.max_pilots} pilots"))
+    if limits.max_idle is not None:
+        bounds.append(_of_all(limits.max_idle - waiting, f"{limits.max_idle} waiting pilots"))
+    return min(bounds, key=lambda bound: bound.pilots)
+
+
+def bounds_of_vos(
+    entries: Mapping[str, Entry], pilots: Mapping[Place, Mapping[PilotState, int]]
+) -> dict[Place, Bound]:
+    """How many more pilots a VO may be sent at an entry, where the entry limits it."""
+    alive = (PilotState.IDLE, PilotState.RUNNING, PilotState.HELD)
+    found = {}
+    for name, entry in entries.items():
+        for vo, most in entry.max_pilots_of.items():
+            there = sum(pilots.get((name, vo), {}).get(state, 0) for state in alive)
+            detail = f"{most} pilots of {vo}"
+            found[(name, vo)] = Bound(
+                pilots=max(0, most - there), limit=Limit.MAX_PILOTS_OF_VO, detail=detail
+            )
+    return found
+
+
+def _of_all(left: int, words: str) -> Bound:
+    return Bound(pilots=max(0, left), limit=Limit.ALL_ENTRIES, detail=f"{words}, all entries together")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from opengoc.base.errors import InvalidInput
@@ -12,6 +12,7 @@ from opengoc.factory.canaries import Canary, read_canaries
 from opengoc.factory.entries import Entry, KnownResource, read_entries
 from opengoc.factory.expression import Requirements
 from opengoc.factory.faults import Fault, refuse
+from opengoc.factory.limits import Limits, read_limits
 from opengoc.factory.policy import Policy, read_policy
 from opengoc.registry.model import ANY_VO, Resource
 from opengoc.registry.snapshot import Registry
@@ -31,6 +32,8 @@ class Configuration:
     digest: str
     #: What must run and must not, tried before it is applied; no part of the digest.
     canaries: tuple[Canary, ...] = ()
+    #: Over all entries.
+    limits: Limits = field(default_factory=Limits)
     #: (digest, entry, VO) of pilots sent under an earlier digest that decide as this one's do.
     alike: frozenset[tuple[str, str, str]] = frozenset()
 
@@ -92,20 +95,22 @@ def read_configuration(
         entries_text, names[0], vocabulary=policy.vocabulary, resources=resources
     )
     known = frozenset(entry.name for entry in entries)
+    limits, limit_faults = read_limits(policy_text, names[1])
     canaries, canary_faults = read_canaries(
         policy_text, names[1], vocabulary=policy.vocabulary, entries=known
     )
     configuration = Configuration(
         entries={entry.name: entry for entry in entries},
         policy=policy,
-        digest=digest_of(entries, policy),
+        digest=digest_of(entries, policy, limits),
         canaries=canaries,
+        limits=limits,
     )
     entry_faults += tuple(_without_policy(entries, policy))
-    return configuration, entry_faults, policy_faults + canary_faults
+    return configuration, entry_faults, policy_faults + limit_faults + canary_faults
 
 
-def digest_of(entries: tuple[Entry, ...], policy: Policy) -> str:
+def digest_of(entries: tuple[Entry, ...], policy: Policy, limits: Limits | None = None) -> str:
     """The content digest: of values, so that comments, blanks and the order of tables do not count.
 
     The rendered STARTs belong to it: a release that renders them otherwise gives another digest.
@@ -119,6 +124,7 @@ def digest_of(entries: tuple[Entry, ...], policy: Policy) -> str:
     content = {
         "entries": [asdict(entry) for entry in entries],
         "policy": policy.content(),
+        "limits": asdict(limits or Limits()),
         "starts": starts,
     }
     return digest(canonical_json(content))

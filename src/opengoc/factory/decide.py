@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from opengoc.factory.bounds import bounds_of, count_pilots
+from opengoc.factory.bounds import bound_of_all, bounds_of, bounds_of_vos, count_pilots
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.demand import Place, Share, divide
 from opengoc.factory.held import alive, held_actions
@@ -78,8 +78,13 @@ def decide(
         now=now,
     )
     wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, assigned.left, strict=True)]
-    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds)
-    shares, capped = _pace(shares, pace.submissions)
+    caps = bounds_of_vos(configuration.entries, pilots)
+    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds, caps=caps)
+    reached = {place: cap for place, cap in caps.items() if place in shares}
+    reached = {place: cap for place, cap in reached.items() if shares[place].allowed >= cap.pilots}
+    of_all = bound_of_all(configuration.limits, pilots.values(), pace)
+    shares, capped = _pace(shares, of_all.pilots)
+    binding = reached | dict.fromkeys(capped, of_all)
     surplus = frozenset(
         pilot.id
         for pilot in snapshot.pilots_in(PilotState.IDLE)
@@ -106,7 +111,7 @@ def decide(
         )
     return Decision(
         actions=tuple(actions),
-        rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, capped, frozen_vos),
+        rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, binding, frozen_vos),
         frozen=frozen,
         frozen_vos=frozen_vos,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),

@@ -51,22 +51,25 @@ def divide(
     *,
     entries: Mapping[str, Entry],
     bounds: Mapping[str, Bound],
+    caps: Mapping[Place, Bound] | None = None,
 ) -> dict[Place, Share]:
     """The pilots that ``left`` jobs of each cluster ask for, by entry and VO.
 
-    An entry without a bound takes none. Entries that are shut (a bound of 0 that is no count of pilots) are
-    asked only for jobs that have no other: so it shows what waits for them.
+    ``caps`` bound one VO at one entry. An entry without a bound takes none. Entries that are shut (a bound
+    of 0 that is no count of pilots) are asked only for jobs that have no other: so it shows what waits for
+    them.
     """
     jobs = _Jobs(clusters, entries)
     shut = {name for name, bound in bounds.items() if bound.limit in SHUT}
     for number in narrowest_first(clusters):
         known = [name for name in clusters[number].entries if name in bounds]
         jobs.spread(number, left[number], [name for name in known if name not in shut] or known)
-    allowed = _allow(jobs.pilots(), bounds)
+    caps = caps or {}
+    allowed = _allow(jobs.pilots(), bounds, caps)
     # Once more for what the limits turned away: others may have room for it.
-    jobs.move_on(allowed, {name for name in bounds if name not in shut}, bounds)
+    jobs.move_on(allowed, {name for name in bounds if name not in shut}, bounds, caps)
     requested = jobs.pilots()
-    allowed = _allow(requested, bounds)
+    allowed = _allow(requested, bounds, caps)
     return {
         place: Share(requested=pilots, allowed=allowed[place])
         for place, pilots in sorted(requested.items())
@@ -120,7 +123,11 @@ class _Jobs:
         return name, fits[name]
 
     def move_on(
-        self, allowed: Mapping[Place, int], open_entries: set[str], bounds: Mapping[str, Bound]
+        self,
+        allowed: Mapping[Place, int],
+        open_entries: set[str],
+        bounds: Mapping[str, Bound],
+        caps: Mapping[Place, Bound],
     ) -> None:
         """Offer what the limits turn away to entries that are open and have room."""
         turned_away = {p: parts - allowed.get(p, 0) for p, parts in self._parts.items()}
@@ -128,18 +135,22 @@ class _Jobs:
         for (name, _), count in allowed.items():
             sent[name] += count
         room = {name: float(bounds[name].pilots - sent[name]) for name in open_entries}
+        room_of_vo = {place: float(cap.pilots - allowed.get(place, 0)) for place, cap in caps.items()}
         for (number, name), jobs in list(self._given.items()):
             place = (name, self._clusters[number].vo)
             fit = self._fit(number, name)
             over = min(jobs, math.floor(max(0.0, turned_away[place]) * fit + _ROUNDING))
             for other in self._clusters[number].entries:
                 fit_other = self._fit(number, other)
-                if other == name or not fit_other or room.get(other, 0) <= 0 or not over:
+                left = min(room.get(other, 0), room_of_vo.get((other, place[1]), math.inf))
+                if other == name or not fit_other or left <= 0 or not over:
                     continue
-                moved = min(over, math.floor(room[other] * fit_other + _ROUNDING))
+                moved = min(over, math.floor(left * fit_other + _ROUNDING))
                 self._give(number, other, moved)
                 over -= moved
                 room[other] -= moved / fit_other
+                if (other, place[1]) in room_of_vo:
+                    room_of_vo[(other, place[1])] -= moved / fit_other
                 turned_away[place] -= moved / fit
 
     def pilots(self) -> dict[Place, int]:
@@ -165,13 +176,19 @@ class _Jobs:
         return max(1, self._entries[name].max_pilots)
 
 
-def _allow(requested: Mapping[Place, int], bounds: Mapping[str, Bound]) -> dict[Place, int]:
-    """What each entry's bound leaves, its VOs served in turn."""
+def _allow(
+    requested: Mapping[Place, int], bounds: Mapping[str, Bound], caps: Mapping[Place, Bound]
+) -> dict[Place, int]:
+    """What each entry's bound leaves, its VOs served in turn, each up to its own cap."""
+    most = {
+        place: min(count, caps[place].pilots) if place in caps else count
+        for place, count in requested.items()
+    }
     allowed = dict.fromkeys(requested, 0)
     for name in {name for name, _ in requested}:
         places = sorted(place for place in requested if place[0] == name)
         left = bounds[name].pilots
-        while left > 0 and (waiting := [p for p in places if allowed[p] < requested[p]]):
+        while left > 0 and (waiting := [p for p in places if allowed[p] < most[p]]):
             for place in waiting[:left]:
                 allowed[place] += 1
             left -= len(waiting[:left])

@@ -81,6 +81,12 @@ class Entry:
     max_pilots: int
     #: Of these: not yet running.
     max_idle: int
+    #: With so many held none is sent; None: held ones only count as waiting.
+    max_held: int | None = None
+    #: Pilots submitted in one cycle, for a site that is to be filled slowly; None: no such limit.
+    max_per_cycle: int | None = None
+    #: VO → pilots of it submitted and not yet gone; a VO that is not named has no limit of its own.
+    max_pilots_of: Mapping[str, int] = field(default_factory=dict)
     enabled: bool = True
     #: Why it is not enabled.
     reason: str = ""
@@ -135,11 +141,13 @@ _KEYS = {
         _Rule(attribute=Attribute(name="walltime_seconds", type="int"), least=60),
         _Rule(attribute=Attribute(name="max_pilots", type="int"), least=0),
         _Rule(attribute=Attribute(name="max_idle", type="int"), least=0),
+        _Rule(attribute=Attribute(name="max_held", type="int"), least=1, required=False),
+        _Rule(attribute=Attribute(name="max_per_cycle", type="int"), least=1, required=False),
         _Rule(attribute=Attribute(name="enabled", type="bool", default=True), required=False),
         _Rule(attribute=Attribute(name="reason", type="string", default=""), required=False),
     )
 }
-_TABLES = frozenset({"vos", "attributes", "submit", "pilot"})
+_TABLES = frozenset({"vos", "attributes", "submit", "pilot", "max_pilots_of"})
 
 
 def read_entries(
@@ -212,6 +220,7 @@ class _Reader:
         attributes = self._attributes()
         submit = self._submit()
         pilot = self._pilot()
+        max_pilots_of = self._max_pilots_of(vos)
         self._check_texts()
         self._check_limits()
         resource = self._check_resource(vos)
@@ -220,7 +229,15 @@ class _Reader:
         values: dict[str, Any] = {
             key: self._table.get(key, rule.attribute.default) for key, rule in _KEYS.items()
         }
-        return Entry(**values, site=resource.site, vos=vos, attributes=attributes, submit=submit, pilot=pilot)
+        return Entry(
+            **values,
+            site=resource.site,
+            vos=vos,
+            attributes=attributes,
+            submit=submit,
+            pilot=pilot,
+            max_pilots_of=max_pilots_of,
+        )
 
     def _check_scalar(self, key: str, rule: _Rule) -> None:
         value = self._table.get(key)
@@ -269,6 +286,15 @@ class _Reader:
         for name in keys.keys() - PILOT_KEYS:
             self.fault("pilot", f"is none of {', '.join(sorted(PILOT_KEYS))}", name)
         return keys
+
+    def _max_pilots_of(self, vos: tuple[str, ...]) -> dict[str, int]:
+        limits = self._map("max_pilots_of")
+        for vo, most in limits.items():
+            if vo not in vos:
+                self.fault("max_pilots_of", "is none of the vos of this entry", vo)
+            elif not isinstance(most, int) or isinstance(most, bool) or most < 0:
+                self.fault("max_pilots_of", f"must be a number of pilots, not {most!r}", vo)
+        return limits
 
     def _map(self, key: str) -> dict[str, Any]:
         content = self._table.get(key, {})

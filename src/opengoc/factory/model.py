@@ -183,6 +183,14 @@ class Limit(StrEnum):
     MAX_PILOTS = "max_pilots"
     #: Pilots of the entry that wait.
     MAX_IDLE = "max_idle"
+    #: Pilots of the entry that are held.
+    MAX_HELD = "max_held"
+    #: Pilots of one VO at the entry.
+    MAX_PILOTS_OF_VO = "max_pilots_of"
+    #: Pilots of the entry submitted in one cycle.
+    MAX_PER_CYCLE = "max_per_cycle"
+    #: Pilots, or waiting ones, over all entries.
+    ALL_ENTRIES = "all entries"
     #: Pilots the factory submits in one cycle.
     CYCLE = "cycle"
     DISABLED = "disabled"

@@ -19,12 +19,13 @@ def rows_of(
     pilots: Mapping[Place, States],
     shares: Mapping[Place, Share],
     bounds: Mapping[str, Bound],
-    capped: frozenset[Place],
+    binding: Mapping[Place, Bound],
     frozen_vos: Mapping[str, str],
 ) -> tuple[EntryRow, ...]:
     """The rows of every entry and VO, in order of name.
 
-    ``capped`` are those that the pace cut, ``frozen_vos`` VOs for which nothing is sent, with the reason.
+    ``binding`` are limits beside those of the entry, ``frozen_vos`` VOs for which nothing is sent, with the
+    reason.
     """
     matching: Counter[Place] = Counter()
     for cluster in clusters:
@@ -38,7 +39,7 @@ def rows_of(
             pilots.get(place, Counter()),
             share=shares.get(place, Share(requested=0, allowed=0)),
             bound=_bound(place, bounds, frozen_vos),
-            capped=place in capped,
+            beside=binding.get(place),
             matching_jobs=matching[place],
             free_slots=free[place],
         )
@@ -59,7 +60,7 @@ def _row(
     *,
     share: Share,
     bound: Bound,
-    capped: bool,
+    beside: Bound | None,
     matching_jobs: int,
     free_slots: int,
 ) -> EntryRow:
@@ -68,7 +69,8 @@ def _row(
         # A shut entry, and one on trial, says so even when nothing was asked of it.
         limit, detail = bound.limit, bound.detail
     elif share.allowed < share.requested:
-        limit, detail = (Limit.CYCLE, "the next cycle goes on") if capped else (bound.limit, bound.detail)
+        named = beside or bound
+        limit, detail = named.limit, named.detail
     return EntryRow(
         entry=place[0],
         vo=place[1],

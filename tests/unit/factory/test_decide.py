@@ -26,6 +26,7 @@ from tests.unit.factory.world import (
 
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.decide import decide
+from opengoc.factory.limits import Limits, read_limits
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
@@ -382,3 +383,59 @@ def test_an_observation_is_a_part_of_the_world_not_of_the_decision() -> None:
     assert decided(seen).frozen == ""
     assert decided(replace(seen, queues=())).actions == ()
     assert decided(replace(seen, queues=(whole("jobs of empty", ()), *seen.queues))).frozen == ""
+
+
+def test_a_vo_at_an_entry_gets_no_more_than_its_own_limit_and_the_rest_goes_elsewhere() -> None:
+    tables = (
+        entry_table("A", max_pilots_of="{ cms = 2 }"),
+        entry_table("B", resource='"CE-B"', max_pilots=5, max_idle=5),
+    )
+    decision = decided(snapshot(jobs(16) + jobs(4, vo="ligo")), world=configuration(*tables))
+    assert sent(decision)["A", "cms"] == 2
+    assert sent(decision)["B", "cms"] + sent(decision).get(("B", "ligo"), 0) == 5
+    found = row(decision, "A")
+    assert (found.allowed, found.limit, found.detail) == (2, Limit.MAX_PILOTS_OF_VO, "2 pilots of cms")
+    there = [pilot(n, digest=configuration(*tables).digest, state=PilotState.RUNNING) for n in range(2)]
+    again = decided(snapshot(jobs(40), there), world=configuration(*tables))
+    assert ("A", "cms") not in sent(again)
+
+
+def test_an_entry_with_too_many_held_pilots_gets_none() -> None:
+    world = configuration(entry_table("A", max_held=2))
+    held = [pilot(n, digest=world.digest, state=PilotState.HELD) for n in range(2)]
+    assert sum(sent(decided(snapshot(jobs(8), held[:1]), world=world)).values()) == 4
+    found = row(decided(snapshot(jobs(8), held), world=world), "A")
+    assert (found.allowed, found.limit) == (0, Limit.MAX_HELD)
+
+
+def test_an_entry_is_filled_slowly_where_it_says_so() -> None:
+    found = row(decided(snapshot(jobs(20)), world=configuration(entry_table("A", max_per_cycle=3))), "A")
+    assert (found.requested, found.allowed, found.limit) == (10, 3, Limit.MAX_PER_CYCLE)
+
+
+def test_limits_over_all_entries_hold_and_are_named() -> None:
+    world = replace(CONFIGURATION, limits=Limits(max_pilots=5, max_idle=4))
+    there = [pilot(n, digest=DIGEST, state=PilotState.RUNNING) for n in range(2)]
+    full = [slot(n, digest=DIGEST, cores=0) for n in range(2)]
+    decision = decided(snapshot(jobs(40), there, full), world=world)
+    assert sum(sent(decision).values()) == 3
+    assert row(decision, "A").limit is Limit.ALL_ENTRIES
+    assert row(decision, "A").detail == "5 pilots, all entries together"
+    waiting = [pilot(n, digest=DIGEST) for n in range(4)]
+    assert sent(decided(snapshot(jobs(40), waiting), world=world)) == {}
+    slow = replace(CONFIGURATION, limits=Limits(max_per_cycle=2))
+    decision = decided(snapshot(jobs(40)), world=slow)
+    assert (sum(sent(decision).values()), row(decision, "A").limit) == (2, Limit.CYCLE)
+
+
+def test_the_faults_of_limits_are_named() -> None:
+    assert read_limits("[limits]\nmax_pilots = 7\n", "p") == (Limits(max_pilots=7), ())
+    for text in (
+        "[limits]\nmax_pilots = -1",
+        "[limits]\nmax_idle = true",
+        "[limits]\nmost = 1",
+        "limits = 1",
+    ):
+        _, faults = read_limits(text, "p")
+        assert len(faults) == 1
+    assert configuration(entry_table("A", max_held=3)).digest != configuration(entry_table("A")).digest
