@@ -90,22 +90,28 @@ class _Jobs:
         self._load: defaultdict[str, float] = defaultdict(float)
         #: Of each VO, the entries with a pilot that is filled in part.
         self._begun: defaultdict[str, set[str]] = defaultdict(set)
+        #: Cores and memory of a pilot; entries differ in few.
+        self._shape = {name: (entry.cores, entry.memory_mib) for name, entry in entries.items()}
+        self._sizes = {name: max(1, entry.max_pilots) for name, entry in entries.items()}
 
     def spread(self, number: int, jobs: int, names: Sequence[str]) -> None:
         """Give jobs of a cluster to entries in proportion to their size, in whole pilots.
 
         What makes no whole pilot goes into pilots that are begun, then to the least loaded entry.
         """
-        fits = {name: fit for name in names if (fit := self._fit(number, name))}
-        total = sum(self._size(name) * fit for name, fit in fits.items())
+        fits = self._fits(number, names) if jobs else {}
+        weights = {name: self._sizes[name] * fit for name, fit in fits.items()}
+        total = sum(weights.values())
         if not total:
             return
         rest = jobs
-        for name, fit in fits.items():
-            part = math.floor(jobs * self._size(name) * fit / total)
-            part -= part % fit
-            self._give(number, name, part)
-            rest -= part
+        # Fewer jobs than entries, as often: then no part is a whole pilot.
+        if jobs * max(weights.values()) >= total:
+            for name, fit in fits.items():
+                part = math.floor(jobs * weights[name] / total)
+                part -= part % fit
+                self._give(number, name, part)
+                rest -= part
         while rest:
             name, room = self._best(self._clusters[number].vo, fits)
             taken = min(rest, room)
@@ -119,7 +125,7 @@ class _Jobs:
             room = math.floor((math.ceil(parts - _ROUNDING) - parts) * fits[name] + _ROUNDING)
             if room:
                 return name, room
-        name = min(fits, key=lambda name: (self._load[name] / self._size(name), name))
+        name = min(fits, key=lambda name: (self._load[name] / self._sizes[name], name))
         return name, fits[name]
 
     def move_on(
@@ -135,14 +141,19 @@ class _Jobs:
         for (name, _), count in allowed.items():
             sent[name] += count
         room = {name: float(bounds[name].pilots - sent[name]) for name in open_entries}
+        room = {name: left for name, left in room.items() if left > 0}
         room_of_vo = {place: float(cap.pilots - allowed.get(place, 0)) for place, cap in caps.items()}
         for (number, name), jobs in list(self._given.items()):
             place = (name, self._clusters[number].vo)
             fit = self._fit(number, name)
             over = min(jobs, math.floor(max(0.0, turned_away[place]) * fit + _ROUNDING))
+            if not over:
+                continue
             for other in self._clusters[number].entries:
+                if other not in room:
+                    continue
                 fit_other = self._fit(number, other)
-                left = min(room.get(other, 0), room_of_vo.get((other, place[1]), math.inf))
+                left = min(room[other], room_of_vo.get((other, place[1]), math.inf))
                 if other == name or not fit_other or left <= 0 or not over:
                     continue
                 moved = min(over, math.floor(left * fit_other + _ROUNDING))
@@ -172,8 +183,11 @@ class _Jobs:
         entry = self._entries[name]
         return self._clusters[number].fits_into(entry.cores, entry.memory_mib)
 
-    def _size(self, name: str) -> int:
-        return max(1, self._entries[name].max_pilots)
+    def _fits(self, number: int, names: Sequence[str]) -> dict[str, int]:
+        """The entries of which a pilot takes at least one of the jobs, and how many it takes."""
+        cluster = self._clusters[number]
+        of_shape = {shape: cluster.fits_into(*shape) for shape in {self._shape[name] for name in names}}
+        return {name: fit for name in names if (fit := of_shape[self._shape[name]])}
 
 
 def _allow(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -27,10 +28,12 @@ class Force:
 
     def start_of(self, digest: str, entry: str, vo: str) -> str | None:
         """The START that a pilot of this digest was sent with; None where nobody knows."""
-        if digest == self.configuration.digest:
-            known = self.configuration.entries.get(entry)
-            return self.configuration.start(known, vo) if known is not None and vo in known.vos else None
-        return (self.former.get(digest) or {}).get(entry, {}).get(vo)
+        starts = self._starts if digest == self.configuration.digest else self.former.get(digest)
+        return (starts or {}).get(entry, {}).get(vo)
+
+    @cached_property
+    def _starts(self) -> Starts:
+        return self.configuration.starts()
 
     def knows(self, digest: str) -> bool:
         """Whether pilots were ever sent under this digest by an apply."""

@@ -49,34 +49,48 @@ _Shape: TypeAlias = tuple[int, int, int]
 
 
 class _Rooms:
-    """Rooms by entry, VO and shape."""
+    """Rooms by VO, shape and entry: a cluster looks only at the shapes that it fits into."""
 
     def __init__(self, rooms: Iterable[Room]) -> None:
-        self._by_place: defaultdict[tuple[str, str], defaultdict[_Shape, deque[str]]]
-        self._by_place = defaultdict(lambda: defaultdict(deque))
+        self._by_vo: defaultdict[str, dict[_Shape, dict[str, deque[str]]]] = defaultdict(dict)
         for room in rooms:
-            shapes = self._by_place[(room.entry, room.vo)]
-            shapes[(room.rank, room.cores, room.memory_mib)].append(room.pilot_id)
+            shape = (room.rank, room.cores, room.memory_mib)
+            self._put_back(room.vo, shape, room.entry, room.pilot_id)
 
-    def put(self, cluster: Cluster, jobs: int, entry: str, used: set[str]) -> int:
-        """Put up to ``jobs`` jobs behind an entry; how many found no room."""
-        shapes = self._by_place.get((entry, cluster.vo))
-        if not shapes:
-            return jobs
+    def put(self, cluster: Cluster, jobs: int, used: set[str]) -> int:
+        """Put up to ``jobs`` jobs of a cluster into rooms, the lowest rank first; how many found none."""
+        shapes = self._by_vo[cluster.vo]
         for shape in sorted(shapes):
-            rank, cores, memory_mib = shape
-            fit = cluster.fits_into(cores, memory_mib)
-            while fit and jobs and shapes[shape]:
-                # The first come first: the youngest are left over, and are the ones to take back.
-                pilot_id = shapes[shape].popleft()
-                taken = min(fit, jobs)
-                jobs -= taken
-                used.add(pilot_id)
-                rest = (rank, cores - taken * cluster.cores, memory_mib - taken * cluster.memory_mib)
-                shapes[rest].append(pilot_id)
-            if not jobs:
-                break
+            fit = cluster.fits_into(shape[1], shape[2])
+            if not fit:
+                continue
+            # What is left of a room is a room of another shape, of which this one may be the first.
+            by_entry = shapes[shape]
+            for entry in [name for name in cluster.entries if name in by_entry]:
+                while jobs and by_entry[entry]:
+                    # The first come first: the youngest are left over, and are the ones to take back.
+                    pilot_id = by_entry[entry].popleft()
+                    taken = min(fit, jobs)
+                    jobs -= taken
+                    used.add(pilot_id)
+                    rest = _less(shape, cluster, taken)
+                    self._put_back(cluster.vo, rest, entry, pilot_id)
+                if not by_entry[entry]:
+                    del by_entry[entry]
+                if not jobs:
+                    return 0
+            if not by_entry:
+                del shapes[shape]
         return jobs
+
+    def _put_back(self, vo: str, shape: _Shape, entry: str, pilot_id: str) -> None:
+        if shape[1] > 0:
+            self._by_vo[vo].setdefault(shape, {}).setdefault(entry, deque()).append(pilot_id)
+
+
+def _less(shape: _Shape, cluster: Cluster, jobs: int) -> _Shape:
+    rank, cores, memory_mib = shape
+    return (rank, cores - jobs * cluster.cores, memory_mib - jobs * cluster.memory_mib)
 
 
 def assign(clusters: Sequence[Cluster], rooms: Iterable[Room]) -> Assignment:
@@ -85,9 +99,8 @@ def assign(clusters: Sequence[Cluster], rooms: Iterable[Room]) -> Assignment:
     left = [cluster.idle for cluster in clusters]
     used: set[str] = set()
     for number in narrowest_first(clusters):
-        for entry in clusters[number].entries:
-            if left[number]:
-                left[number] = free.put(clusters[number], left[number], entry, used)
+        if left[number]:
+            left[number] = free.put(clusters[number], left[number], used)
     return Assignment(left=tuple(left), used=frozenset(used))
 
 
