@@ -9,7 +9,7 @@ What is found was seen, not missed: it is acted on even when another part of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -32,8 +32,8 @@ class FindingKind(StrEnum):
     START = "START differs"
     #: A job runs where the policy in force does not let it.
     JOB = "job not allowed"
-    #: A job that its pilot rightly took would not be taken now: its attributes changed since.
-    JOB_CHANGED = "job changed since it started"
+    #: A running job would not be taken now, for its attributes were seen to change.
+    JOB_CHANGED = "job changed"
 
 
 class Action(StrEnum):
@@ -81,8 +81,8 @@ class Verdict:
     pauses: Mapping[str, str] = field(default_factory=dict)
 
 
-def guard(snapshot: Snapshot, force: Force, source: SourceState) -> Verdict:
-    """Compare what is there with what is in force."""
+def guard(snapshot: Snapshot, force: Force, source: SourceState, *, changed: Collection[str] = ()) -> Verdict:
+    """Compare what is there with what is in force; ``changed`` are jobs that were seen to change."""
     pilots = {pilot.id: pilot for pilot in snapshot.pilots.items}
     findings = [*_source(force, source), *_pilots(snapshot, force)]
     as_rendered: set[str] = set()
@@ -92,7 +92,7 @@ def guard(snapshot: Snapshot, force: Force, source: SourceState) -> Verdict:
             as_rendered.add(slot.pilot_id)
         else:
             findings.append(found)
-    findings += _jobs(snapshot, force, pilots, as_rendered)
+    findings += _jobs(snapshot, force, pilots, as_rendered, changed)
     return Verdict(
         findings=tuple(findings),
         stops=tuple(_stops(findings, snapshot, pilots)),
@@ -174,7 +174,11 @@ def _wrong_start(slot: Slot, rendered: str, force: Force) -> str:
 
 
 def _jobs(
-    snapshot: Snapshot, force: Force, pilots: Mapping[str, Pilot], as_rendered: set[str]
+    snapshot: Snapshot,
+    force: Force,
+    pilots: Mapping[str, Pilot],
+    as_rendered: set[str],
+    changed: Collection[str],
 ) -> Iterator[Finding]:
     known = force.configuration.entries
     running = [
@@ -185,18 +189,24 @@ def _jobs(
     ]
     for payload, entries in zip(running, allowed(force.configuration, running), strict=True):
         if payload.entry not in entries:
-            yield _job(payload, force, is_ours=payload.pilot_id in pilots, as_rendered=as_rendered)
+            yield _job(
+                payload,
+                force,
+                is_ours=payload.pilot_id in pilots,
+                is_as_rendered=payload.pilot_id in as_rendered,
+                is_changed=payload.id in changed,
+            )
 
 
-def _job(payload: Payload, force: Force, *, is_ours: bool, as_rendered: set[str]) -> Finding:
+def _job(payload: Payload, force: Force, *, is_ours: bool, is_as_rendered: bool, is_changed: bool) -> Finding:
     kind = FindingKind.JOB
-    is_true_to_its_start = payload.pilot_id in as_rendered
-    if is_true_to_its_start and payload.digest == force.configuration.digest:
-        # START itself let it in. Jobs change while they run: what they ask for, and by their users' hands.
+    if is_as_rendered and is_changed:
+        # START may have let it in. Jobs change while they run: what they ask for, and by their users' hands.
         kind, action = FindingKind.JOB_CHANGED, Action.ALARM
-    elif is_true_to_its_start:
+    elif is_as_rendered and payload.digest != force.configuration.digest:
         # The policy changed: the entry's next pilots have the new one.
         action = Action.STOP if is_ours else Action.NOBODY
+    # Even where START is as it was rendered: its startd may read the same text otherwise than this HTCondor.
     else:
         action = Action.STOP_AND_PAUSE if is_ours else Action.PAUSE
     values = ", ".join(f"{name} = {value!r}" for name, value in sorted(payload.attributes.items()))

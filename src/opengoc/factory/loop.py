@@ -26,6 +26,7 @@ from opengoc.factory.bundles import Bundles, Sources
 from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
 from opengoc.factory.decide import decide
 from opengoc.factory.findings import Known
+from opengoc.factory.first_seen import FirstSeen
 from opengoc.factory.force import Force, in_force
 from opengoc.factory.guard import Verdict, guard, seen_whole
 from opengoc.factory.match import Matching
@@ -140,6 +141,7 @@ class Runner:
         self._history = History(loop.lake)
         self._recent = RecentJobs(loop.premises.folder)
         self._ends = Ends(loop.premises.folder, now=utc_now())
+        self._first_seen = FirstSeen()
         self._source = SourceWatch(loop.sources)
         self._force = loop.force()
         self._actor = Actor(
@@ -167,7 +169,8 @@ class Runner:
         with loop.database.read() as connection:
             registry = load_registry(connection)
             paused = {each.entry: each.why for each in findings.pauses(connection, loop.premises.name)}
-        verdict = guard(snapshot, self._force, self._source.look(registry))
+        changed = self._first_seen.changed(snapshot.payloads)
+        verdict = guard(snapshot, self._force, self._source.look(registry), changed=changed)
         decision = decide(
             snapshot,
             configuration,
@@ -190,6 +193,8 @@ class Runner:
         if applied is None or applied.version != self._force.applied.version:
             self._force = loop.force()
             self._actor.take(self._force.configuration)
+            # Other attributes may be asked of the jobs from now on.
+            self._first_seen = FirstSeen()
             log.warning("action=take digest=%s", self._force.configuration.digest)
 
     def cycle(self) -> Cycle:

@@ -193,6 +193,11 @@ def _bare(node: Node, reference: Callable[[Reference], str]) -> tuple[str, int]:
             return reference(node), _ATOM
         case Unary():
             return f"{node.operator}{_render(node.operand, reference, _ATOM)}", _SIGN
+        case Binary(operator="?:"):
+            # Always in brackets: up to HTCondor 23 it binds looser than anything, since 25 tighter. Without
+            # them a startd of the one reads another START than the factory of the other has rendered.
+            left, right = (_render(each, reference, _ATOM) for each in (node.left, node.right))
+            return f"({left} ?: {right})", _ATOM
         case Binary():
             binding = BINDING[node.operator]
             left = _render(node.left, reference, binding)

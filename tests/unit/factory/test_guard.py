@@ -11,6 +11,7 @@ from tests.unit.factory.world import NOW, configuration, entry_table, jobs, pilo
 from opengoc.factory.applied import Applied
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.decide import decide
+from opengoc.factory.first_seen import FirstSeen
 from opengoc.factory.force import Force
 from opengoc.factory.guard import Action, FindingKind, SourceState, Verdict, guard
 from opengoc.factory.model import (
@@ -134,16 +135,24 @@ def test_a_pilot_in_the_queue_of_an_unknown_digest_is_stopped() -> None:
     assert kinds(verdict) == [(FindingKind.PILOT_DIGEST, "plt-001", Action.STOP)]
 
 
-def test_a_job_where_it_must_not_run_pauses_the_entry_unless_its_pilot_decides_as_it_was_told() -> None:
+def test_a_job_where_it_must_not_run_pauses_the_entry_unless_it_was_seen_to_change() -> None:
     astray = running(1, DESIRED_Sites="SITE-B")
     unseen = found(snapshot([astray], [carrier(1)]))
     assert kinds(unseen) == [(FindingKind.JOB, "cms#0.0", Action.STOP_AND_PAUSE)]
     assert [each.pilot.id for each in unseen.stops] == ["plt-001"]
     assert "DESIRED_Sites = 'SITE-B'" in unseen.findings[0].evidence
-    # START let it in as it was then: jobs change while they run.
-    changed = found(snapshot([astray], [carrier(1)], [startd(1)]))
-    assert kinds(changed) == [(FindingKind.JOB_CHANGED, "cms#0.0", Action.ALARM)]
-    assert (changed.stops, changed.pauses) == ((), {})
+    # START is as it was rendered, and yet it was let in: the startd reads it otherwise.
+    let_in = snapshot([astray], [carrier(1)], [startd(1)])
+    assert kinds(found(let_in)) == [(FindingKind.JOB, "cms#0.0", Action.STOP_AND_PAUSE)]
+    assert found(let_in).pauses == {"A": "job not allowed: cms#0.0"}
+    # It was another job when it was let in.
+    seen = FirstSeen()
+    assert seen.changed([running(1), *jobs(1, vo="ligo")]) == frozenset()
+    changed = seen.changed([astray, *jobs(1, vo="ligo", RequestCpus=2)])
+    assert changed == {"cms#0.0"}
+    verdict = guard(let_in, force(), SourceState(digest=NOW_IN_FORCE.digest), changed=changed)
+    assert kinds(verdict) == [(FindingKind.JOB_CHANGED, "cms#0.0", Action.ALARM)]
+    assert (verdict.stops, verdict.pauses) == ((), {})
 
 
 def test_a_job_that_only_an_earlier_policy_allowed_is_stopped_and_the_entry_goes_on() -> None:
