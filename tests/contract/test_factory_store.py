@@ -112,6 +112,16 @@ def test_a_pilot_found_in_the_queue_is_settled(database: Database, tmp_path: Pat
     assert states(database) == {left.pilot_id: EffectState.SETTLED}
 
 
+def test_a_pilot_that_ends_before_its_lease_does_is_settled_all_the_same(
+    database: Database, tmp_path: Path
+) -> None:
+    acting = actor(database, tmp_path)
+    (left,) = try_to_submit(acting, 1)
+    acting.reconcile(queue(left.pilot_id), now=NOW + timedelta(seconds=5))
+    acting.reconcile(queue(), now=LATER)
+    assert states(database) == {left.pilot_id: EffectState.SETTLED}
+
+
 def test_a_pilot_that_is_not_in_the_queue_is_given_up_when_its_lease_has_run_out(
     database: Database, tmp_path: Path
 ) -> None:

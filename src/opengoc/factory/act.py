@@ -66,15 +66,17 @@ class Actor:
             return
         arrived = {pilot.id for pilot in pilots.items}
         with self._database.begin() as connection:
+            # What is there is settled at once: a pilot may have ended before the lease of its claim does.
+            for effect in ledger.effects(connection, SUBMISSION, EffectState.CLAIMED):
+                if effect.key in arrived:
+                    with suppress(Conflict):
+                        ledger.settle(connection, effect, now=now)
             # Only claims whose lease ran out are handed out again.
             for effect in ledger.claim(
                 connection, SUBMISSION, now=now, limit=_AT_ONCE, lease_seconds=self._lease_seconds
             ):
-                if effect.key in arrived:
-                    ledger.settle(connection, effect, now=now)
-                else:
-                    ledger.abandon(connection, effect, error="not in the factory's queue")
-                    log.warning("action=abandon pilot=%s reason=not in the queue", effect.key)
+                ledger.abandon(connection, effect, error="not in the factory's queue")
+                log.warning("action=abandon pilot=%s reason=not in the queue", effect.key)
 
     def submit(self, action: SubmitPilots, *, now: datetime) -> int:
         """Submit the pilots; how many arrived. Raises Temporary or Permanent when one did not.
