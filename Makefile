@@ -47,7 +47,9 @@ unit: setup ## The fast tests alone
 	@$(BIN)/pytest -q tests/unit
 
 test: system-test setup lint ## Everything: lint, then all tests on real HTCondor, Slurm, PostgreSQL, SMTP and Chromium
-	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	@# The long ones first, so that no process ends alone with them.
+	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+		tests/integration tests/acceptance tests/contract tests/unit
 
 test-faults: system-test setup ## Kill, fill, cut off and race: what must not lose or double a record
 	@$(BIN)/pytest tests/integration/test_accounting_faults.py tests/integration/test_import_killed.py tests/integration/test_accounting_receiver.py tests/contract/test_import.py tests/contract/test_ingest.py
