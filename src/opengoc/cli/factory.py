@@ -17,7 +17,6 @@ from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.cli import factory_apply, factory_explain, factory_guard, factory_import, factory_lint
 from opengoc.cli.output import Json, emit, house_of, progress, table
-from opengoc.condor.session import Pool
 from opengoc.factory.configuration import check_configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.loop import FactoryLoop
@@ -117,7 +116,7 @@ def entries(ctx: typer.Context, as_json: Json = False) -> None:
 def factory_loop(house: House) -> FactoryLoop:
     """The factory of an installation, ready to run what is in force."""
     settings = _settings(house)
-    pool = next(pool for pool in house.settings.pools if pool.name == settings.pool)
+    pool, desk = house.pool_settings(settings.pool), factory_apply.desk_of(house)
     folder = house.home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     pilot_file = folder / "goc-pilot"
@@ -126,13 +125,9 @@ def factory_loop(house: House) -> FactoryLoop:
         home=house.home,
         database=house.database,
         lake=house.lake,
-        pool=Pool(name=pool.name, collector=pool.collector, token_directory=house.path(pool.token_directory)),
+        pool=house.pool(settings.pool),
         schedds=pool.schedds,
-        factory=Pool(
-            name=settings.name,
-            collector=settings.collector,
-            token_directory=house.path(settings.token_directory),
-        ),
+        factory=house.factory_pool(),
         premises=Premises(
             name=settings.name,
             schedd=settings.schedd,
@@ -141,8 +136,8 @@ def factory_loop(house: House) -> FactoryLoop:
             pilot_file=pilot_file,
             folder=folder,
         ),
-        bundles=factory_apply.desk_of(house).bundles,
-        sources=factory_apply.desk_of(house).sources,
+        bundles=desk.bundles,
+        sources=desk.sources,
         cycle_seconds=settings.cycle_seconds,
     )
 
