@@ -74,6 +74,8 @@ def queue_jobs(grid: Grid, vo: str, count: int, *, desired_sites: str = "", seco
         "should_transfer_files": "YES",
         "request_memory": "256",
         "request_disk": "1024",
+        # One that loses its node runs elsewhere soon, not after the default of 40 minutes.
+        "job_lease_duration": "40",
     }
     if desired_sites:
         description["+DESIRED_Sites"] = json.dumps(desired_sites)
@@ -198,16 +200,16 @@ def test_a_schedd_that_does_not_answer_freezes_the_factory_and_nothing_is_remove
     house = House(grid.home)
     try:
         loop = factory_loop(house)
-        quick = replace(loop, pool=replace(loop.pool, timeout_seconds=3.0))
-        first = quick.once()
+        first = loop.once()
         assert sum(first.submitted.values()) > 0
         before = len(pilots_left(grid))
+        quick = replace(loop, pool=replace(loop.pool, timeout_seconds=8.0))
         (schedd,) = faults.running_daemons(grid.layout, machine="pool", daemon="schedd")
         os.kill(schedd.pid, signal.SIGSTOP)
         try:
-            for _ in range(3):
+            for _ in range(2):
                 cycle = quick.once()
-                assert "no answer to jobs within 3 s" in cycle.frozen
+                assert "no answer to jobs within 8 s" in cycle.frozen
                 assert (cycle.submitted, cycle.removed) == ({}, 0)
                 assert {row.limit for row in cycle.rows} == {Limit.FROZEN}
             assert len(pilots_left(grid)) == before

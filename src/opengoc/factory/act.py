@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 #: Added to the time a submission may take; after both the queue tells the truth about it.
 _GRACE_SECONDS = 20.0
 _AT_ONCE = 1000
+_IS_WAITING = "JobStatus == 1"
 
 
 class Actor:
@@ -107,8 +108,11 @@ class Actor:
         # Kept first: once its job is gone nobody else knows.
         if action.is_bad_end and self._is_ours(folder := Path(action.pilot.folder)) and folder.is_dir():
             end = keep_end(folder, ended_at=now, hold_reason=action.reason, pauses=action.fails_entry)
-        self._session.remove(self._premises.schedd, _only(action.pilot), reason=reason)
-        log.info("action=remove pilot=%s reason=%s", action.pilot.id, action.reason)
+        which = _only(action.pilot) + (f" && {_IS_WAITING}" if action.only_if_waiting else "")
+        if self._session.remove(self._premises.schedd, which, reason=reason) == 0:
+            log.info("action=spare pilot=%s reason=started or gone meanwhile", action.pilot.id)
+        else:
+            log.info("action=remove pilot=%s reason=%s", action.pilot.id, action.reason)
         return end
 
     def release(self, action: ReleasePilot) -> None:

@@ -88,7 +88,8 @@ def decide(
     surplus = frozenset(
         pilot.id
         for pilot in snapshot.pilots_in(PilotState.IDLE)
-        if pilot.id not in used and pilot.vo not in frozen_vos
+        # The queue is told of a start later than the pool.
+        if pilot.id not in used and pilot.id not in joined and pilot.vo not in frozen_vos
     )
     superseded = _superseded(snapshot, configuration)
     given_up = now - timedelta(seconds=pace.collect_seconds)
@@ -203,7 +204,7 @@ def _removals(
     ``stopped`` are on their way out already.
     """
     chosen = [
-        RemovePilot(pilot=pilot, reason=reason)
+        RemovePilot(pilot=pilot, reason=reason, only_if_waiting=pilot.state is PilotState.IDLE)
         for pilot in snapshot.pilots.items
         if (reason := _why_remove(pilot, surplus, superseded))
     ]

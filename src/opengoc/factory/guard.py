@@ -166,8 +166,9 @@ def _slot(slot: Slot, force: Force, *, is_ours: bool) -> Finding | None:
 def _wrong_start(slot: Slot, rendered: str, force: Force) -> str:
     """What is wrong with START, in words; empty where nothing is."""
     job = force.configuration.policy.vocabulary.job
-    if not slot.start or not (same_tree(slot.start, WHOLE) or same_tree(slot.start, CLOSED)):
-        return f"{slot.name} has Start = {slot.start or 'nothing'}, not {WHOLE}"
+    # A startd that ends takes its START back; without one it accepts no job.
+    if slot.start and not (same_tree(slot.start, WHOLE) or same_tree(slot.start, CLOSED)):
+        return f"{slot.name} has Start = {slot.start}, not {WHOLE}"
     if not slot.policy_start or not same_start(slot.policy_start, rendered, job):
         return f"{slot.name} has GOC_Start = {slot.policy_start or 'nothing'}, not {rendered}"
     return ""

@@ -254,6 +254,17 @@ def test_removals_are_paced() -> None:
     assert len(removed(decided(snapshot((), idle), memory=first.memory, pace=Pace(removals=4)))) == 4
 
 
+def test_a_pilot_that_starts_while_nothing_asks_for_it_is_spared() -> None:
+    idle = [pilot(n, digest=DIGEST) for n in (1, 2)]
+    seen = snapshot((), idle)
+    second = decided(seen, memory=decided(seen).memory)
+    # One that waits in the queue may start before it is removed.
+    assert {a.only_if_waiting for a in second.actions if isinstance(a, RemovePilot)} == {True}
+    # One that the pool shows has started, although the queue does not say so yet.
+    joined = snapshot((), idle, [slot(1, digest=DIGEST)])
+    assert removed(decided(joined, memory=decided(joined).memory)) == ["plt-002"]
+
+
 def test_running_pilots_are_never_removed() -> None:
     running = [pilot(1, digest=DIGEST, state=PilotState.RUNNING)]
     idle_slot = [slot(1, digest=DIGEST)]

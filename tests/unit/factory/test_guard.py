@@ -85,7 +85,6 @@ def test_files_that_say_something_else_than_what_is_in_force() -> None:
     [
         {"start": "true"},
         {"start": "GOC_Start || GOC_Accepting"},
-        {"start": ""},
         {"policy_start": "true"},
         {"policy_start": ""},
         {"policy_start": "(("},
@@ -112,6 +111,11 @@ def test_a_startd_with_another_start_is_stopped_and_its_entry_paused(changes: di
 )
 def test_the_same_start_in_other_words_is_the_same(changes: dict[str, str]) -> None:
     assert found(snapshot((), [carrier(1)], [startd(1, **changes)])) == Verdict()
+
+
+def test_a_startd_that_ends_and_took_its_start_back_accepts_nothing() -> None:
+    assert found(snapshot((), [carrier(1)], [startd(1, start="")])) == Verdict()
+    assert found(snapshot((), [], [startd(1, start="")])) == Verdict()
 
 
 def test_a_startd_of_an_unknown_digest_is_stopped_where_its_pilot_is_ours() -> None:
