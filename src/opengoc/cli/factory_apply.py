@@ -172,6 +172,7 @@ def _plan_text(planned: Plan) -> object:
         lines.append("no recent jobs to try it on")
     ok = sum(song.is_well for song in planned.songs)
     lines.append(f"canaries: {ok} of {len(planned.songs)} well")
+    lines += [f"warning: {warning}" for warning in planned.warnings]
     lines += [f"refused: {reason}" for reason in planned.refusals]
     lines += [f"needs --accept: {doubt}" for doubt in planned.doubts]
     # What stands in square brackets is no markup.

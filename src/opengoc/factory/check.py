@@ -67,7 +67,7 @@ def dead_clauses(tree: Node, side: Side, supplied: Collection[str]) -> tuple[Mis
 
     ``supplied`` holds declared names.
     """
-    rule = f"no {side} supplies it: the condition around it can never be decided"
+    rule = f"no {side} supplies it, and it has no default: it is always undefined"
     return tuple(
         _mistake(each, rule) for each in references(tree) if each.side == side and each.name not in supplied
     )

@@ -14,6 +14,7 @@ from opengoc.factory.expression import Requirements
 from opengoc.factory.faults import Fault, refuse
 from opengoc.factory.limits import Limits, read_limits
 from opengoc.factory.policy import Policy, read_policy
+from opengoc.factory.supplied import unsupplied_by_entries
 from opengoc.registry.model import ANY_VO, Resource
 from opengoc.registry.snapshot import Registry
 
@@ -76,6 +77,9 @@ def check_configuration(
         resources,
         names=(str(entries_file), str(policy_file)),
     )
+    if not entry_faults:
+        # What an entry with a fault supplies is not known. And a bundle that was applied is past this.
+        policy_faults += unsupplied_by_entries(configuration.policy, tuple(configuration.entries.values()))
     return configuration, {policy_file: policy_faults, entries_file: entry_faults}
 
 

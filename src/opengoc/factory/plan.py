@@ -12,6 +12,7 @@ from opengoc.factory.configuration import Configuration
 from opengoc.factory.entries import Entry
 from opengoc.factory.model import Payload, Pilot, PilotState
 from opengoc.factory.rules import Pair
+from opengoc.factory.supplied import unsupplied_by_jobs
 from opengoc.factory.trial import Replay, Song, listen, open_starts, replay
 
 #: A change of more than this part of a VO's pairs needs ``--accept``.
@@ -79,6 +80,8 @@ class Plan:
     refusals: tuple[str, ...]
     #: Why it needs ``--accept``.
     doubts: tuple[str, ...]
+    #: What may well be meant, and yet decides nothing.
+    warnings: tuple[str, ...] = ()
 
     @property
     def changes_nothing(self) -> bool:
@@ -106,6 +109,7 @@ class Plan:
             "replay": asdict(self.replay) if self.replay is not None else None,
             "refusals": list(self.refusals),
             "needs_accept": list(self.doubts),
+            "warnings": list(self.warnings),
         }
 
 
@@ -135,6 +139,12 @@ def plan(
             f"canary {song.canary.name!r} fails: {song.finding}" for song in songs if not song.is_well
         ),
         doubts=tuple(_doubts(difference, tried, threshold)) if before is not None else (),
+        warnings=unsupplied_by_jobs(
+            after.policy,
+            payloads,
+            # A loop asks jobs for all that the policy in force declares.
+            fetched=[each.name for each in before.policy.vocabulary.job.values()] if before else (),
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from opengoc.factory.expression import (
     parse_requirements,
 )
 from opengoc.factory.faults import Document, Fault
+from opengoc.factory.tree import Node
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 VO_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -50,12 +51,24 @@ ALWAYS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Own:
+    """What a VO wrote itself, without ``ALWAYS``."""
+
+    #: Line of the file at which it begins.
+    line: int
+    #: As read; places in it count from its own beginning.
+    written: Node
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Who may run what where."""
 
     vocabulary: Vocabulary
     #: By VO, in lower case; ``ALWAYS`` is part of each.
     requirements: Mapping[str, Requirements]
+    #: By VO.
+    own: Mapping[str, Own]
 
     @property
     def job_attributes(self) -> tuple[str, ...]:
@@ -86,10 +99,10 @@ def read_policy(text: str, file: str) -> tuple[Policy, tuple[Fault, ...]]:
         job=_declared(document, "job", JOB_ATTRIBUTES, faults),
         entry=_declared(document, "entry", ENTRY_ATTRIBUTES, faults),
     )
-    requirements = _requirements(document, vocabulary, faults)
+    requirements, own = _requirements(document, vocabulary, faults)
     if not requirements and not faults:
         faults.append(Fault(line=0, subject="vos", rule="needs at least one table such as [vos.cms]"))
-    return Policy(vocabulary=vocabulary, requirements=requirements), tuple(faults)
+    return Policy(vocabulary=vocabulary, requirements=requirements, own=own), tuple(faults)
 
 
 def _declared(
@@ -125,24 +138,31 @@ def _problem(name: str, declaration: dict[str, Any], known: Mapping[str, Attribu
     return ""
 
 
-def _requirements(document: Document, vocabulary: Vocabulary, faults: list[Fault]) -> dict[str, Requirements]:
-    found = {}
+def _requirements(
+    document: Document, vocabulary: Vocabulary, faults: list[Fault]
+) -> tuple[dict[str, Requirements], dict[str, Own]]:
+    """What each VO requires: with ``ALWAYS``, and as it wrote it."""
+    whole, own = {}, {}
     for vo, table in _tables(document, "vos", faults).items():
         line = document.line("vos", vo, "requirements")
         try:
-            found[vo], mistakes = _requirement(vo, table, vocabulary)
+            whole[vo], by_itself = _requirement(vo, table, vocabulary)
         except InvalidInput as error:
-            rules = [f"{error.where}: {error.value!r} {error.rule}"]
+            rule = f"{error.where}: {error.value!r} {error.rule}"
+            faults.append(Fault(line=line, subject=f"vos.{vo}", rule=rule))
         else:
-            rules = [f"requirements, {mistake}" for mistake in mistakes]
-        faults += [Fault(line=line, subject=f"vos.{vo}", rule=rule) for rule in rules]
-    return found
+            own[vo] = Own(line=line, written=by_itself.written)
+            faults += [fault_of(vo, line, mistake) for mistake in by_itself.mistakes()]
+    return whole, own
 
 
-def _requirement(
-    vo: str, table: dict[str, Any], vocabulary: Vocabulary
-) -> tuple[Requirements, tuple[Mistake, ...]]:
-    """What a VO requires, with ``ALWAYS``, and what is wrong with its own part."""
+def fault_of(vo: str, line: int, mistake: Mistake) -> Fault:
+    """A mistake in what a VO wrote, as a fault of the file."""
+    return Fault(line=line, subject=f"vos.{vo}", rule=f"requirements, {mistake}")
+
+
+def _requirement(vo: str, table: dict[str, Any], vocabulary: Vocabulary) -> tuple[Requirements, Requirements]:
+    """What a VO requires, with ``ALWAYS``, and its own part by itself."""
     if not VO_NAME.fullmatch(vo):
         raise InvalidInput("vos", vo, "is no VO name: lower case letters, digits, . _ -")
     if extra := sorted(table.keys() - {"requirements"}):
@@ -154,7 +174,7 @@ def _requirement(
     own = parse_requirements(text, vocabulary, "requirements")
     # The closing bracket on its own line: the text may end in a comment.
     whole = ALWAYS.format(vo=vo, requirements=f"{text}\n")
-    return parse_requirements(whole, vocabulary, "requirements"), own.mistakes()
+    return parse_requirements(whole, vocabulary, "requirements"), own
 
 
 def _tables(document: Document, name: str, faults: list[Fault]) -> dict[str, dict[str, Any]]:
