@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from opengoc.accounting.source import Source
     from opengoc.accounting.usage import Pilot
     from opengoc.condor.session import Pool
+    from opengoc.factory.change import Desk
     from opengoc.factory.configuration import Configuration
     from opengoc.factory.entries import Entry
     from opengoc.flows.weekly import Stores
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 #: A token that is shorter can be guessed.
 _SHORTEST_TOKEN = 20
-_LOG = logging.getLogger(__name__)
 
 
 def default_home() -> Path:
@@ -106,30 +105,67 @@ class House:
         with self.database.read() as conn:
             return load_registry(conn, known_at=known_at)
 
-    def configuration(self, registry: Registry) -> Configuration:
-        """The factory's entries and policy, checked. Raises InvalidInput with every fault."""
-        from opengoc.factory.configuration import load_configuration
+    def desk(self) -> Desk:
+        """Where the factory's configuration is changed. Raises InvalidInput where there is no factory."""
+        from opengoc.factory.bundles import Sources
+        from opengoc.factory.change import Desk
 
         factory = self.factory
-        return load_configuration(self.path(factory.entries), self.path(factory.policy), registry)
+        return Desk(
+            database=self.database,
+            factory=factory.name,
+            folder=self.home / "factory",
+            sources=Sources(entries=self.path(factory.entries), policy=self.path(factory.policy)),
+        )
 
-    def entries(self, registry: Registry | None = None) -> Mapping[str, Entry]:
-        """The factory's entries that hold, by name; none where there is no factory."""
-        from opengoc.factory.configuration import check_configuration
+    def planned(self, registry: Registry) -> Configuration:
+        """Entries and policy as the files say, in force or not. Raises InvalidInput with every fault."""
+        from opengoc.factory.configuration import load_configuration
 
+        sources = self.desk().sources
+        return load_configuration(sources.entries, sources.policy, registry)
+
+    def configuration(self) -> Configuration:
+        """Entries and policy in force.
+
+        Raises Permanent before the first apply, and where what was applied cannot be read.
+        """
+        from opengoc.factory.applied import applied_now
+        from opengoc.factory.force import in_force
+
+        desk = self.desk()
+        with self.database.read() as conn:
+            applied = applied_now(conn, desk.factory)
+            version = applied.version if applied is not None else 0
+            if version not in self._in_force:
+                # Pages ask for it with every request: it is read once after each apply.
+                found = in_force(conn, desk.bundles, desk.factory).configuration
+                self._in_force.clear()
+                self._in_force[version] = found
+                return found
+            return self._in_force[version]
+
+    @cached_property
+    def _in_force(self) -> dict[int, Configuration]:
+        return {}
+
+    def entries(self) -> tuple[Mapping[str, Entry], str]:
+        """The entries in force, by name, or none and why nobody knows them: what the files say runs nowhere.
+
+        None and no reason where there is no factory.
+        """
         if self.settings.factory is None:
-            return {}
-        files = self.path(self.settings.factory.entries), self.path(self.settings.factory.policy)
+            return {}, ""
         try:
-            return check_configuration(*files, registry or self.registry())[0].entries
-        except InvalidInput as error:
-            _LOG.warning("action=read-entries failed: %s", error)
-            return {}
+            return self.configuration().entries, ""
+        except Permanent as error:
+            return {}, f"entries: {error}"
 
     @contextmanager
     def checks(self, registry: Registry | None = None) -> Iterator[tuple[Registry, list[Check]]]:
         """The registry as it stands, and every check of what is there to probe, for the length of a block.
 
+        No compute element is checked while nobody knows the entries in force (``entries`` says why).
         ``registry``: the one that stands, where the caller holds it already.
         """
         from opengoc.flows.probing import Grid, open_checks
@@ -141,7 +177,7 @@ class House:
         grid = Grid(
             pools=[(self.pool(pool.name), pool.schedds) for pool in self.settings.pools],
             factory=(self.factory_pool(), factory.schedd) if factory is not None else None,
-            entries=tuple(self.entries(registry).values()),
+            entries=tuple(self.entries()[0].values()),
             registry=registry,
             commands_file=self.home / commands.FILE,
             interval_seconds=self.settings.probes.interval_seconds,
@@ -221,15 +257,16 @@ class House:
         from opengoc.flows.weekly import Stores
         from opengoc.monitoring.profile import profile
 
-        with self.checks() as (registry, checks):
+        with self.checks() as (_, checks):
             intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
+        entries, unknown = self.entries()
         return Stores(
             database=self.database,
             lake=self.lake,
             accounting=self.accounting_sources(),
             intervals=intervals,
             profile=profile(self.settings.probes.profile),
-            entry_sites={name: entry.site for name, entry in self.entries(registry).items()},
+            entry_sites=None if unknown else {name: entry.site for name, entry in entries.items()},
         )
 
     def path(self, path: Path) -> Path:

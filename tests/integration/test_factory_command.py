@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.acceptance.command import goc
+from tests.integration.factory_home import factory_home
 from tests.unit.factory.world import POLICY, entry_table
 
+from opengoc.app import open_house
+
 pytestmark = pytest.mark.integration
-
-REGISTRY = Path(__file__).parents[1] / "data" / "registry" / "example"
-SETTINGS = """
-[[pools]]
-name = "vo-pool"
-collector = "127.0.0.1:9"
-schedds = ["pool-schedd"]
-token_directory = "tokens"
-
-[factory]
-schedd = "factory-schedd"
-collector = "127.0.0.1:9"
-token_directory = "tokens"
-pool = "vo-pool"
-pilot_token_file = "tokens/pilot"
-"""
-
-
-def goc(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "opengoc", "--home", str(home), *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with a registry and a factory whose daemons nobody runs."""
-    (tmp_path / "goc.toml").write_text(SETTINGS)
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "tokens" / "pilot").write_text("no token\n")
-    (tmp_path / "policy.toml").write_text(POLICY)
-    (tmp_path / "entries.toml").write_text(entry_table("A", resource='"ITB-SLURM-CE"'))
-    shutil.copytree(REGISTRY, tmp_path / "registry")
-    done = goc(tmp_path, "registry", "import", str(tmp_path / "registry"))
-    assert done.returncode == 0, done.stderr
-    return tmp_path
+    return factory_home(tmp_path)
 
 
-def test_entries_shows_what_is_in_force(home: Path) -> None:
+def test_entries_shows_what_the_files_say(home: Path) -> None:
     done = goc(home, "factory", "entries", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -93,6 +60,32 @@ def test_daemons_that_do_not_answer_freeze_it_and_the_status_says_so(home: Path)
     assert [source["complete"] for source in status["sources"]] == [False, False, False]
     assert {row["limit"] for row in status["rows"]} == {"frozen"}
     assert status["age_seconds"] >= 0
+
+
+def test_what_is_probed_and_shown_is_in_force_and_not_what_the_files_say(home: Path) -> None:
+    def probed() -> set[str]:
+        with open_house(home) as house, house.checks() as (_, checks):
+            return {check.metric for check in checks if check.target.service == "CE"}
+
+    with open_house(home) as house:
+        entries, unknown = house.entries()
+    assert (probed(), entries) == (set(), {})
+    assert "goc factory apply" in unknown
+    listed = goc(home, "probe", "list")
+    assert "no compute element is probed: entries: no entries and policy are in force" in listed.stderr
+    assert goc(home, "factory", "apply").returncode == 0
+    (applied,) = probed()
+    assert applied.endswith(":A")
+    (home / "entries.toml").write_text(entry_table("B", resource='"ITB-SLURM-CE"'))
+    assert probed() == {applied}
+    with open_house(home) as house:
+        assert house.report_stores().entry_sites == {"A": "ITB-SLURM"}
+        assert house.planned(house.registry()).entries.keys() == {"B"}
+    (bundle,) = (home / "factory" / "bundles").iterdir()
+    (bundle / "bundle.json").unlink()
+    assert probed() == set()
+    with open_house(home) as house:
+        assert house.report_stores().entry_sites is None
 
 
 def test_it_says_what_is_missing(home: Path) -> None:

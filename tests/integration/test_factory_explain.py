@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.acceptance.command import answer, goc
-from tests.unit.factory.world import POLICY, entry_table
+from tests.integration.factory_home import factory_home
+from tests.unit.factory.world import entry_table
 
 from opengoc.factory.cycle import Cycle, write_status
 from opengoc.factory.model import EntryRow, Limit
 
 pytestmark = pytest.mark.integration
 
-REGISTRY = Path(__file__).parents[1] / "data" / "registry" / "example"
-SETTINGS = """
-[[pools]]
-name = "vo-pool"
-collector = "127.0.0.1:9"
-schedds = ["pool-schedd"]
-token_directory = "tokens"
-
-[factory]
-schedd = "factory-schedd"
-collector = "127.0.0.1:9"
-token_directory = "tokens"
-pool = "vo-pool"
-pilot_token_file = "tokens/pilot"
-"""
 # As condor_q -long writes it.
 AD = """ClusterId = 42
 ProcId = 3
@@ -46,13 +31,7 @@ DESIRED_Sites = "SITE-X"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A home with a registry and a factory whose daemons nobody runs."""
-    (tmp_path / "goc.toml").write_text(SETTINGS)
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "policy.toml").write_text(POLICY)
-    (tmp_path / "entries.toml").write_text(entry_table("A", resource='"ITB-SLURM-CE"'))
-    shutil.copytree(REGISTRY, tmp_path / "registry")
-    done = goc(tmp_path, "registry", "import", str(tmp_path / "registry"))
-    assert done.returncode == 0, done.stderr
+    factory_home(tmp_path)
     applied = goc(tmp_path, "factory", "apply", "--why", "the first")
     assert applied.returncode == 0, applied.stderr
     return tmp_path

@@ -59,9 +59,10 @@ def factory(grid: Grid) -> Iterator[Session]:
 
 @pytest.fixture
 def registered(grid: Grid) -> Grid:
-    """The grid, with its registry known to the house."""
-    imported = grid.goc("registry", "import", str(grid.home / "registry"))
-    assert imported.returncode == 0, imported.stderr
+    """The grid, with its registry known to the house and its entries in force."""
+    for words in (("registry", "import", str(grid.home / "registry")), ("factory", "apply", "--accept")):
+        done = grid.goc(*words)
+        assert done.returncode == 0, done.stderr
     return grid
 
 

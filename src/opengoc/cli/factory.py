@@ -116,7 +116,7 @@ def entries(ctx: typer.Context, as_json: Json = False) -> None:
 def factory_loop(house: House) -> FactoryLoop:
     """The factory of an installation, ready to run what is in force."""
     settings = _settings(house)
-    pool, desk = house.pool_settings(settings.pool), factory_apply.desk_of(house)
+    pool, desk = house.pool_settings(settings.pool), house.desk()
     folder = house.home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     pilot_file = folder / "goc-pilot"

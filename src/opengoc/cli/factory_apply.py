@@ -13,8 +13,6 @@ from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
 from opengoc.factory.applied import Applied, in_words
-from opengoc.factory.bundles import Sources
-from opengoc.factory.change import Desk
 from opengoc.factory.model import Pilot
 from opengoc.factory.observe import observe_pilots
 from opengoc.factory.plan import Plan
@@ -30,7 +28,7 @@ Why = Annotated[str, typer.Option("--why", help="The reason, kept in the log.")]
 def plan(ctx: typer.Context, as_json: Json = False) -> None:
     """What applying entries and policy would change; exit code 1 when it would be refused."""
     house = house_of(ctx)
-    change = desk_of(house).plan(_pilots(house), now=utc_now())
+    change = house.desk().plan(_pilots(house), now=utc_now())
     emit(change.plan.to_json(), as_json=as_json, text=lambda: _plan_text(change.plan))
     if change.plan.refusals or change.plan.doubts:
         raise typer.Exit(1)
@@ -47,7 +45,7 @@ def apply(
 ) -> None:
     """Put entries and policy in force, as one bundle named by its digest. A running factory follows."""
     house = house_of(ctx)
-    desk = desk_of(house)
+    desk = house.desk()
     now = utc_now()
     change = desk.plan(_pilots(house), now=now)
     if change.plan.changes_nothing:
@@ -73,7 +71,7 @@ def rollback(
 ) -> None:
     """Put an earlier bundle in force again; the files stay as they are, and are to be mended next."""
     house = house_of(ctx)
-    desk = desk_of(house)
+    desk = house.desk()
     now = utc_now()
     change = desk.plan_rollback(digest, _pilots(house), now=now)
     if dry_run:
@@ -91,7 +89,7 @@ def rollback(
 @app.command("log")
 def log_command(ctx: typer.Context, as_json: Json = False) -> None:
     """Everything that was ever in force: when, by whom, why, and what it changed."""
-    applied = desk_of(house_of(ctx)).log()
+    applied = house_of(ctx).desk().log()
     rows = [
         (
             format_instant(each.at.replace(microsecond=0)),
@@ -108,17 +106,6 @@ def log_command(ctx: typer.Context, as_json: Json = False) -> None:
         [_applied_json(each) for each in applied],
         as_json=as_json,
         text=lambda: table(columns, rows, empty="nothing was applied here yet; see `goc factory plan`"),
-    )
-
-
-def desk_of(house: House) -> Desk:
-    """Where the factory's configuration is changed. Raises InvalidInput where there is no factory."""
-    settings = house.factory
-    return Desk(
-        database=house.database,
-        factory=settings.name,
-        folder=house.home / FOLDER,
-        sources=Sources(entries=house.path(settings.entries), policy=house.path(settings.policy)),
     )
 
 

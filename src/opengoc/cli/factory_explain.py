@@ -16,7 +16,7 @@ from rich.markup import escape
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.base.instant import utc_now
-from opengoc.cli.factory_apply import FOLDER, desk_of
+from opengoc.cli.factory_apply import FOLDER
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.condor.classads import Ad, Special, Value, literal, parse_ads
 from opengoc.condor.session import Session
@@ -24,7 +24,6 @@ from opengoc.factory.configuration import Configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.explain import Clause, Verdict, explain_job
 from opengoc.factory.explain_entry import EntryExplanation, explain_entry
-from opengoc.factory.force import in_force
 
 app = typer.Typer(no_args_is_help=True, help="Say why a job or an entry waits.")
 
@@ -86,11 +85,7 @@ def entry_(
 
 def _configuration(house: House, *, planned: bool) -> Configuration:
     """What is in force, or what the files say. Raises Permanent before the first apply."""
-    if planned:
-        return house.configuration(house.registry())
-    desk = desk_of(house)
-    with house.database.read() as connection:
-        return in_force(connection, desk.bundles, desk.factory).configuration
+    return house.planned(house.registry()) if planned else house.configuration()
 
 
 def _known_entry(configuration: Configuration, name: str) -> str:

@@ -57,7 +57,7 @@ def pause(ctx: typer.Context, entry: Entry, why: Why, as_json: Json = False) -> 
         paused = {each.entry for each in pauses(connection, house.factory.name)}
     if entry in paused:
         raise InvalidInput("ENTRY", entry, "is paused already")
-    if entry not in house.entries():
+    if entry not in house.configuration().entries:
         raise InvalidInput("ENTRY", entry, "is none of the entries")
     with house.database.begin() as connection:
         pause_entries(connection, house.factory.name, {entry: why}, now=utc_now(), who=house.who)

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import utc_now
-from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.cli.output import AsOf, Json, emit, err, house_of, progress, table
 from opengoc.flows.probing import expect_checks, probe
 from opengoc.monitoring import expectation, store
 from opengoc.monitoring.loop import due
@@ -67,6 +68,7 @@ def _noun() -> None:
 def list_checks(ctx: typer.Context, only: Only = None, as_json: Json = False) -> None:
     """What is probed, how often, and when it is due."""
     house, now = house_of(ctx), utc_now()
+    say_what_is_unknown(house)
     with house.checks() as (registry, checks):
         checks = _chosen(checks, only, registry)
         current = {(s.metric, s.target): s for s in store.current(house.lake, house.database, now=now)}
@@ -117,6 +119,7 @@ def run(
     """Probe now and keep the results. A test job takes up to two minutes."""
     house, now = house_of(ctx), utc_now()
     folder = house.home / "raw" / "probes"
+    say_what_is_unknown(house)
     with house.checks() as (registry, every):
         checks = _chosen(every, only, registry)
         if due_only:
@@ -128,8 +131,8 @@ def run(
         with hold(house.home, "probe"), progress() as bar:
             # What a run that was killed had found comes first.
             put_in(house.lake, house.database, folder, known_at=now, who=house.who)
-            # Entries that cannot be read are none: then no check is taken for gone.
-            complete = house.settings.factory is None or bool(house.entries(registry))
+            # While nobody knows the entries, no check is taken for gone.
+            complete = not house.entries()[1]
             expect_checks(house.database, every, complete=complete, now=now, who=house.who)
             task = bar.add_task("probing", total=len(checks))
             results = probe(
@@ -192,6 +195,13 @@ def retire(
         as_json=as_json,
         text=lambda: f"{metric} of {resource}/{service} {'retired' if changed else 'was retired before'}",
     )
+
+
+def say_what_is_unknown(house: House) -> None:
+    """Say on standard error why no compute element is checked, where that is so."""
+    _, unknown = house.entries()
+    if unknown:
+        err.print(f"no compute element is probed: {unknown}", markup=False, soft_wrap=True)
 
 
 def _chosen(checks: Sequence[Check], only: Sequence[str] | None, registry: Registry) -> list[Check]:

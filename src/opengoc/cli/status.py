@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.cli.output import Json, emit, house_of, table
-from opengoc.cli.probe import ago, coloured
+from opengoc.cli.probe import ago, coloured, say_what_is_unknown
 from opengoc.monitoring import store
 from opengoc.monitoring.standing import ServiceState, service_states
 
@@ -20,6 +20,7 @@ app = typer.Typer()
 def status(ctx: typer.Context, as_json: Json = False) -> None:
     """The state of every probed service now: since when, and the last line of its probe."""
     house, now = house_of(ctx), utc_now()
+    say_what_is_unknown(house)
     with house.checks() as (registry, checks):
         intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
     current = store.current(house.lake, house.database, now=now)

@@ -79,8 +79,8 @@ class Stores:
     intervals: Mapping[tuple[str, Target], float]
     #: A/R profile.
     profile: Profile
-    #: Site of each factory entry, as configured.
-    entry_sites: Mapping[str, str]
+    #: Site of each factory entry in force; None where nobody knows.
+    entry_sites: Mapping[str, str] | None
 
 
 def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:

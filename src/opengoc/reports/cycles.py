@@ -73,11 +73,16 @@ def _spell(step: Step) -> RunningSpell:
 
 
 def factory_week(
-    rows: Sequence[CycleRow], window: Interval, *, submitted: Mapping[str, int], sites: Mapping[str, str]
+    rows: Sequence[CycleRow],
+    window: Interval,
+    *,
+    submitted: Mapping[str, int],
+    sites: Mapping[str, str] | None,
 ) -> FactoryWeek:
     """The factory's week up to the end of ``window``.
 
-    ``submitted``: pilots that arrived in the queue, by entry. ``sites``: site by entry, as far as known.
+    ``submitted``: pilots that arrived in the queue, by entry. ``sites``: site by entry of
+    those in force; None where nobody knows.
     """
     steps = list(_steps(rows, window, place=lambda row: (row.entry, row.vo), key=lambda row: row.entry))
     peaks: dict[str, int] = {row.entry: 0 for row in rows if row.at in window}
@@ -90,7 +95,7 @@ def factory_week(
         entries=tuple(
             EntryWeek(
                 entry=entry,
-                site=sites.get(entry, "not configured any more"),
+                site="unknown" if sites is None else sites.get(entry, "not in force any more"),
                 submitted=submitted.get(entry, 0),
                 peak_running=peaks.get(entry),
                 limits=limits.get(entry, ()),

@@ -81,7 +81,7 @@ class _Grid(Collector):
         family = GaugeMetricFamily("goc_pilots", "Pilots in the factory's queue", labels=["entry", "state"])
         pilots = self._look.pilots()
         if pilots is not None:
-            known = {entry for entry, _ in pilots} | self._house.entries(self._registry).keys()
+            known = {entry for entry, _ in pilots} | self._house.entries()[0].keys()
             for entry in sorted(known):
                 for state in PilotState:
                     family.add_metric([entry, state.value], pilots.get((entry, state), 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from fastapi import APIRouter, Request
@@ -56,10 +58,12 @@ class _Now:
         self.house: House = request.app.state.house
         self.pages: Pages = request.app.state.templates
         watch: Watch = request.app.state.watch
-        self.look: Look = watch.latest
         self.now = utc_now()
         self.registry = registry_of(request)
-        self.entries: dict[str, Entry] = dict(self.house.entries(self.registry))
+        entries, unknown = self.house.entries()
+        self.entries: Mapping[str, Entry] = entries
+        look = watch.latest
+        self.look: Look = replace(look, faults=(*look.faults, unknown)) if unknown else look
 
     def sites(self) -> list[SiteNow]:
         """Every site."""
