@@ -15,7 +15,14 @@ from rich.console import Group
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import format_instant, utc_now
-from opengoc.cli import factory_apply, factory_explain, factory_guard, factory_import, factory_lint
+from opengoc.cli import (
+    factory_apply,
+    factory_explain,
+    factory_guard,
+    factory_import,
+    factory_lint,
+    factory_match,
+)
 from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.factory.configuration import check_configuration
 from opengoc.factory.cycle import Cycle, read_status
@@ -29,6 +36,7 @@ from opengoc.settings import FactorySettings
 app = typer.Typer(no_args_is_help=True, help="Send pilots to sites where VOs' jobs wait.")
 app.command("import")(factory_import.import_)
 app.command("lint")(factory_lint.lint_)
+app.command()(factory_match.match)
 app.add_typer(factory_explain.app, name="explain")
 
 app.add_typer(factory_apply.app)

@@ -68,5 +68,6 @@ def _entry(policy: Policy, name: str, ad: Ad) -> dict[str, Any]:
     known = policy.vocabulary.entry
     found = {"Name": name, **ENTRY_DEFAULTS}
     found |= {each.name: each.default for each in known.values() if each.default is not None}
-    found |= {known[key].name: value for given, value in ad.items() if (key := given.casefold()) in known}
-    return found
+    # Null is undefined, of an entry as of a job: the default stands.
+    given = {name.casefold(): value for name, value in ad.items() if value is not None}
+    return found | {known[key].name: value for key, value in given.items() if key in known}
