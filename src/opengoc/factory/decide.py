@@ -12,14 +12,14 @@ What the guard wants stopped is stopped whatever the rest says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from opengoc.factory.bounds import bound_of_all, bounds_of, bounds_of_vos, count_pilots
+from opengoc.factory.bounds import States, bound_of_all, bounds_of, bounds_of_vos, count_pilots
 from opengoc.factory.configuration import Configuration
-from opengoc.factory.demand import Place, Share, divide
+from opengoc.factory.demand import Bound, Place, Share, divide
 from opengoc.factory.held import alive, held_actions
-from opengoc.factory.match import Matching
+from opengoc.factory.match import Cluster, Matching
 from opengoc.factory.model import (
     Action,
     CollectPilot,
@@ -64,10 +64,7 @@ def decide(
     pilots = count_pilots(snapshot)
     clusters = (matching or Matching()).match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
-    rooms = list(rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace))
-    assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
-    # A late pilot is not counted on, and yet not taken back while there is something for it to do.
-    used = assign(clusters, rooms).used | assigned.used
+    left, used = _supply(snapshot, configuration, clusters, joined=joined, now=now, pace=pace)
     bounds = bounds_of(
         configuration,
         pilots,
@@ -77,51 +74,44 @@ def decide(
         paused=paused or {},
         now=now,
     )
-    wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, assigned.left, strict=True)]
-    caps = bounds_of_vos(configuration.entries, pilots)
-    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds, caps=caps)
-    reached = {place: cap for place, cap in caps.items() if place in shares}
-    reached = {place: cap for place, cap in reached.items() if shares[place].allowed >= cap.pilots}
-    of_all = bound_of_all(configuration.limits, pilots.values(), pace)
-    shares, capped = _pace(shares, of_all.pilots)
-    binding = reached | dict.fromkeys(capped, of_all)
-    surplus = frozenset(
-        pilot.id
-        for pilot in snapshot.pilots_in(PilotState.IDLE)
-        # The queue is told of a start later than the pool.
-        if pilot.id not in used and pilot.id not in joined and pilot.vo not in frozen_vos
+    wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, left, strict=True)]
+    shares, binding = _demand(configuration, clusters, wanted, pilots, bounds, pace)
+    unneeded = _Unneeded(
+        surplus=_surplus(snapshot, used | joined, frozen_vos),
+        superseded=_superseded(snapshot, configuration),
     )
-    superseded = _superseded(snapshot, configuration)
-    given_up = now - timedelta(seconds=pace.collect_seconds)
-    urgent = list(stops[: pace.stops])
-    actions: list[Action] = [*urgent]
-    actions += [
-        CollectPilot(pilot=pilot, is_last_try=pilot.since <= given_up)
-        for pilot in snapshot.pilots_in(PilotState.COMPLETED)
-    ]
+    urgent = stops[: pace.stops]
+    actions: list[Action] = [*urgent, *_collections(snapshot, now=now, pace=pace)]
     if not frozen:
-        given_up_on, released = held_actions(snapshot, configuration, now=now, pace=pace)
+        given_up, released = held_actions(snapshot, configuration, now=now, pace=pace)
+        leaving = frozenset(each.pilot.id for each in urgent)
+        unneeded_twice = unneeded.also_in(memory)
         actions += [*_submissions(shares), *released]
-        actions += _removals(
-            snapshot,
-            surplus & memory.surplus,
-            superseded & memory.superseded,
-            held=given_up_on,
-            stopped=frozenset(each.pilot.id for each in urgent),
-            pace=pace,
-        )
+        actions += _removals(snapshot, unneeded_twice, held=given_up, leaving=leaving, pace=pace)
     return Decision(
         actions=tuple(actions),
         rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, binding, frozen_vos),
         frozen=frozen,
         frozen_vos=frozen_vos,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),
-        memory=replace(
-            _remember(snapshot, memory, joined=joined),
-            surplus=frozenset() if frozen else surplus,
-            superseded=frozenset() if frozen else superseded,
-        ),
+        memory=_remember(snapshot, memory, _Unneeded() if frozen else unneeded, joined=joined),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unneeded:
+    """Pilots that one snapshot gives no reason to keep; two of them have to agree."""
+
+    #: Waiting ones that nothing asks for.
+    surplus: frozenset[str] = frozenset()
+    #: Running ones without a job that decide otherwise than those sent now.
+    superseded: frozenset[str] = frozenset()
+
+    def also_in(self, memory: Memory) -> _Unneeded:
+        """Those that the cycle before saw as well."""
+        return _Unneeded(
+            surplus=self.surplus & memory.surplus, superseded=self.superseded & memory.superseded
+        )
 
 
 def why_frozen(snapshot: Snapshot, memory: Memory) -> str:
@@ -160,6 +150,50 @@ def why_frozen_vos(snapshot: Snapshot, memory: Memory) -> dict[str, str]:
     }
 
 
+def _supply(
+    snapshot: Snapshot,
+    configuration: Configuration,
+    clusters: Sequence[Cluster],
+    *,
+    joined: frozenset[str],
+    now: datetime,
+    pace: Pace,
+) -> tuple[Sequence[int], frozenset[str]]:
+    """Idle jobs of each cluster without room in what is there, and the pilots that jobs were given to."""
+    rooms = list(rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace))
+    assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
+    # A late pilot is not counted on, and yet not taken back while there is something for it to do.
+    return assigned.left, assign(clusters, rooms).used | assigned.used
+
+
+def _demand(
+    configuration: Configuration,
+    clusters: Sequence[Cluster],
+    wanted: Sequence[int],
+    pilots: Mapping[Place, States],
+    bounds: Mapping[str, Bound],
+    pace: Pace,
+) -> tuple[dict[Place, Share], dict[Place, Bound]]:
+    """The pilots to send for so many jobs of each cluster, and the limits beside those of the entries."""
+    caps = bounds_of_vos(configuration.entries, pilots)
+    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds, caps=caps)
+    reached = {
+        place: cap for place, cap in caps.items() if place in shares and shares[place].allowed >= cap.pilots
+    }
+    of_all = bound_of_all(configuration.limits, pilots.values(), pace)
+    shares, capped = _pace(shares, of_all.pilots)
+    return shares, reached | dict.fromkeys(capped, of_all)
+
+
+def _surplus(snapshot: Snapshot, needed: frozenset[str], frozen_vos: Mapping[str, str]) -> frozenset[str]:
+    """Waiting pilots that nothing asks for. The queue is told of a start later than the pool."""
+    return frozenset(
+        pilot.id
+        for pilot in snapshot.pilots_in(PilotState.IDLE)
+        if pilot.id not in needed and pilot.vo not in frozen_vos
+    )
+
+
 def _superseded(snapshot: Snapshot, configuration: Configuration) -> frozenset[str]:
     """Running pilots without a job that decide otherwise than those sent now."""
     idle = {slot.pilot_id for slot in snapshot.slots.items if not slot.is_busy}
@@ -190,42 +224,51 @@ def _submissions(shares: Mapping[Place, Share]) -> list[SubmitPilots]:
     ]
 
 
+def _collections(snapshot: Snapshot, *, now: datetime, pace: Pace) -> list[CollectPilot]:
+    given_up = now - timedelta(seconds=pace.collect_seconds)
+    return [
+        CollectPilot(pilot=pilot, is_last_try=pilot.since <= given_up)
+        for pilot in snapshot.pilots_in(PilotState.COMPLETED)
+    ]
+
+
 def _removals(
     snapshot: Snapshot,
-    surplus: frozenset[str],
-    superseded: frozenset[str],
+    unneeded: _Unneeded,
     *,
     held: Iterable[RemovePilot],
-    stopped: frozenset[str],
+    leaving: frozenset[str],
     pace: Pace,
 ) -> list[RemovePilot]:
     """Pilots that nothing asked for twice running, and ``held`` ones that are given up; the youngest first.
 
-    ``stopped`` are on their way out already.
+    ``leaving`` are on their way out already.
     """
     chosen = [
         RemovePilot(pilot=pilot, reason=reason, only_if_waiting=pilot.state is PilotState.IDLE)
         for pilot in snapshot.pilots.items
-        if (reason := _why_remove(pilot, surplus, superseded))
+        if (reason := _why_remove(pilot, unneeded))
     ]
-    chosen = [each for each in (*chosen, *held) if each.pilot.id not in stopped]
+    chosen = [each for each in (*chosen, *held) if each.pilot.id not in leaving]
     return sorted(chosen, key=lambda each: each.pilot.since, reverse=True)[: pace.removals]
 
 
-def _why_remove(pilot: Pilot, surplus: frozenset[str], superseded: frozenset[str]) -> str:
-    if pilot.state is PilotState.IDLE and pilot.id in surplus:
+def _why_remove(pilot: Pilot, unneeded: _Unneeded) -> str:
+    if pilot.state is PilotState.IDLE and pilot.id in unneeded.surplus:
         return "no job asks for it"
-    if pilot.state is PilotState.RUNNING and pilot.id in superseded:
+    if pilot.state is PilotState.RUNNING and pilot.id in unneeded.superseded:
         return "idle, and decides by an earlier policy"
     return ""
 
 
-def _remember(snapshot: Snapshot, memory: Memory, *, joined: frozenset[str]) -> Memory:
+def _remember(snapshot: Snapshot, memory: Memory, unneeded: _Unneeded, *, joined: frozenset[str]) -> Memory:
     pilots, slots = snapshot.pilots, snapshot.slots
     known = {pilot.id for pilot in pilots.items}
     whole = {queue.source: queue for queue in snapshot.queues if queue.complete}
     vos = {source: frozenset(job.vo for job in queue.items) for source, queue in whole.items()}
     return Memory(
+        surplus=unneeded.surplus,
+        superseded=unneeded.superseded,
         vos={**memory.vos, **vos},
         # Forget the pilots that are gone, but not because of a query that failed.
         joined=joined & known if pilots.complete else joined,
