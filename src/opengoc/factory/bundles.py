@@ -3,6 +3,8 @@
 A bundle holds the two files as they were, the site of every resource as the registry had it, and every START
 as it was rendered. The loop reads its configuration from here alone: what the files say meanwhile, what the
 registry says later and what another release would render do not change it.
+
+The database keeps a copy, from which the homes of other mirrors fetch what they lack.
 """
 
 from __future__ import annotations
@@ -11,17 +13,23 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.ids import canonical_json, digest, new_id
+from opengoc.factory import mirror_bundles
 from opengoc.factory.configuration import Configuration, read_configuration, read_text
 from opengoc.factory.entries import KnownResource
+from opengoc.store.database import Database
 
 _ENTRIES, _POLICY, _MANIFEST = "entries.toml", "policy.toml", "bundle.json"
+_FILES = frozenset({_ENTRIES, _POLICY, _MANIFEST})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -36,8 +44,9 @@ class Sources:
 class Bundles:
     """The bundles of one home."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
+        self._database = database
 
     def keep(self, configuration: Configuration, sources: Sources) -> Path:
         """Keep a configuration that was read from these files; its folder appears whole or not at all.
@@ -51,11 +60,17 @@ class Bundles:
             return target
         files = {_ENTRIES: read_text(sources.entries), _POLICY: read_text(sources.policy)}
         files[_MANIFEST] = json.dumps(_manifest(configuration, files), indent=1, sort_keys=True) + "\n"
-        try:
-            self._write(target, files)
-        except OSError as error:
-            raise Permanent(f"cannot write {target}: {error}; free space or mend its rights") from error
+        self._write(target, files)
         return target
+
+    def share(self, conn: Connection, names: Collection[str]) -> None:
+        """Let other mirrors fetch those that are here, whole, and not in the database yet."""
+        for name in sorted(set(names) - mirror_bundles.shelved(conn, names)):
+            # One that is damaged is not worth a copy; who loads it is told.
+            with suppress(Permanent):
+                self._manifest(name)
+                texts = {each: self._text(self._folder / name / each) for each in _FILES}
+                mirror_bundles.shelve(conn, name, texts)
 
     def load(self, name: str) -> Configuration:
         """The configuration of a bundle. Raises Permanent where it is missing, changed or not readable."""
@@ -85,7 +100,7 @@ class Bundles:
 
     def _manifest(self, name: str) -> dict[str, Any]:
         path = self._folder / name / _MANIFEST
-        if not _DIGEST.fullmatch(name) or not path.is_file():
+        if not _DIGEST.fullmatch(name) or not (path.is_file() or self._fetch(name)):
             raise Permanent(f"there is no bundle {path.parent}: restore it, or apply again")
         try:
             manifest: dict[str, Any] = json.loads(self._text(path))
@@ -95,6 +110,15 @@ class Bundles:
             raise Permanent(f"{path} was changed: restore it, or apply again")
         return manifest
 
+    def _fetch(self, name: str) -> bool:
+        """Take what another mirror applied into this home; False where the database has it not."""
+        with self._database.read() as connection:
+            files = mirror_bundles.fetch(connection, name)
+        if files is None or files.keys() != _FILES:
+            return False
+        self._write(self._folder / name, files)
+        return True
+
     @staticmethod
     def _text(path: Path) -> str:
         try:
@@ -103,10 +127,10 @@ class Bundles:
             raise Permanent(f"{path} cannot be read: {error}; restore it, or apply again") from error
 
     def _write(self, target: Path, files: Mapping[str, str]) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = self._folder / f".{new_id('bundle')}"
-        beside.mkdir()
         try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside.mkdir()
             for name, text in files.items():
                 _write_through(beside / name, text)
             _sync(beside)
@@ -117,6 +141,8 @@ class Bundles:
                 if not target.is_dir():
                     raise
             _sync(self._folder)
+        except OSError as error:
+            raise Permanent(f"cannot write {target}: {error}; free space or mend its rights") from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

@@ -44,7 +44,7 @@ class Desk:
     """Where one factory's configuration is changed."""
 
     database: Database
-    #: Name of the factory.
+    #: Name of the factory, or the one that it shares with its mirrors.
     factory: str
     #: Where the loop keeps its files.
     folder: Path
@@ -53,7 +53,7 @@ class Desk:
     @property
     def bundles(self) -> Bundles:
         """What was applied, whole."""
-        return Bundles(self.folder / "bundles")
+        return Bundles(self.folder / "bundles", self.database)
 
     def plan(self, pilots: Observation[Pilot], *, now: datetime) -> Change:
         """What applying the files would do. Raises InvalidInput naming every fault of them."""
@@ -113,6 +113,8 @@ class Desk:
 
     def _record(self, change: Change, action: str, *, who: str, why: str, now: datetime) -> Applied:
         with self.database.begin() as connection:
+            # In the same transaction: who sees that it is in force can fetch it.
+            self.bundles.share(connection, [change.plan.after])
             return record(
                 connection,
                 self.factory,

@@ -23,14 +23,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, and_, or_, select, true, update
 
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.ids import canonical_json, new_id
 from opengoc.base.instant import format_instant, require_utc, utc_now
 from opengoc.base.interval import Interval
-from opengoc.store.schema import cursors, events, from_micros, leases, to_micros
+from opengoc.store.schema import cursors, events, from_micros, insert_into, leases, to_micros
 from opengoc.store.schema import effects as owed
 
 #: Databases take only so many parameters in one statement.
@@ -110,7 +109,7 @@ def saw(conn: Connection, source: str, event_id: str, fingerprint: str) -> Sight
     was is RESTATED again. Of two transactions that see the same event at once, exactly one gets NEW.
     """
     added = conn.execute(
-        _insert(conn, events)
+        insert_into(conn, events)
         .values(source=source, event_id=event_id, fingerprint=fingerprint, restated=0)
         .on_conflict_do_nothing()
         .returning(events.c.event_id)
@@ -133,7 +132,7 @@ def owe(conn: Connection, *, kind: str, key: str, payload: Any, due_at: datetime
     Not done before ``due_at``, by default now.
     """
     due = require_utc(due_at, "due_at") if due_at is not None else utc_now()
-    new = _insert(conn, owed).values(
+    new = insert_into(conn, owed).values(
         kind=kind,
         key=key,
         payload=_to_text(f"effect {kind} {key}", payload),
@@ -145,8 +144,18 @@ def owe(conn: Connection, *, kind: str, key: str, payload: Any, due_at: datetime
     conn.execute(new.on_conflict_do_nothing())
 
 
-def claim(conn: Connection, kind: str, *, now: datetime, limit: int, lease_seconds: float) -> list[Effect]:
+def claim(
+    conn: Connection,
+    kind: str,
+    *,
+    now: datetime,
+    limit: int,
+    lease_seconds: float,
+    keys: Collection[str] | None = None,
+) -> list[Effect]:
     """Up to ``limit`` effects that are due, the longest due first, claimed for ``lease_seconds``.
+
+    With ``keys`` of those alone.
 
     Claims do not wait for one another and never give the same effect twice while its lease runs. Commit the
     claim before doing the effect: until then others cannot see it, and on SQLite nobody else can write.
@@ -158,7 +167,7 @@ def claim(conn: Connection, kind: str, *, now: datetime, limit: int, lease_secon
     )
     chosen = (
         select(owed.c.id)
-        .where(owed.c.kind == kind, free)
+        .where(owed.c.kind == kind, free, true() if keys is None else owed.c.key.in_(sorted(keys)))
         .order_by(owed.c.due_at, owed.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -243,7 +252,7 @@ def move_cursor(conn: Connection, name: str, value: Any, *, expect: Any | None) 
         raise InvalidInput(f"cursor {name}", value, "must not be None, which says that nothing was read yet")
     content = _to_text(f"cursor {name}", value)
     if expect is None:
-        first = _insert(conn, cursors).values(name=name, value=content).on_conflict_do_nothing()
+        first = insert_into(conn, cursors).values(name=name, value=content).on_conflict_do_nothing()
         moved = conn.execute(first.returning(cursors.c.name)).first()
     else:
         standing = and_(cursors.c.name == name, cursors.c.value == _to_text(f"cursor {name}", expect))
@@ -263,7 +272,7 @@ def take_lease(conn: Connection, name: str, holder: str, *, now: datetime, ttl_s
     """
     moment = require_utc(now, "now")
     expires_at = to_micros(moment + timedelta(seconds=ttl_seconds))
-    first = _insert(conn, leases).values(name=name, holder=holder, expires_at=expires_at, fence=1)
+    first = insert_into(conn, leases).values(name=name, holder=holder, expires_at=expires_at, fence=1)
     taken = first.on_conflict_do_update(
         index_elements=[leases.c.name],
         set_={"holder": holder, "expires_at": expires_at, "fence": leases.c.fence + 1},
@@ -317,10 +326,6 @@ def _held(conn: Connection, name: str) -> Conflict:
         return Conflict(f"lease {name} is not held any more: take it again")
     until = format_instant(from_micros(row.expires_at))
     return Conflict(f"lease {name} is held by {row.holder} until {until}: wait, or stop that process")
-
-
-def _insert(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _to_text(where: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Connection,
     Index,
     Integer,
     MetaData,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import TEXT
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,6 +40,11 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """The aware UTC time of ``to_micros``."""
     return _EPOCH + micros * _MICROSECOND
+
+
+def insert_into(conn: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what is to be done about a row that is there already."""
+    return postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 facts = Table(
@@ -166,4 +173,35 @@ ar_batches = Table(
     Column("arrived", Integer, nullable=False),
     Column("told_at", BigInteger, nullable=False),
     Column("days", Text, nullable=False),
+)
+
+#: Factories that share what is applied and its limits: factory/mirror_store.py.
+factory_groups = Table(
+    "factory_groups",
+    metadata,
+    Column("name", _name, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+factory_mirrors = Table(
+    "factory_mirrors",
+    metadata,
+    Column("group_name", _name, primary_key=True),
+    Column("mirror", _name, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("schedd", Text, nullable=False),
+    Column("collector", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("counted_at", BigInteger),
+    Column("is_able", Integer, nullable=False),
+    Column("holdings", Text, nullable=False),
+)
+
+#: What was applied, whole, so that every mirror can fetch it: factory/mirror_bundles.py.
+factory_bundles = Table(
+    "factory_bundles",
+    metadata,
+    Column("digest", _name, primary_key=True),
+    Column("files", Text, nullable=False),
 )
