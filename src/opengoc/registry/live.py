@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
 
-from opengoc.registry.downtime import Downtime
-from opengoc.registry.reading import decoded, snapshot
+from opengoc.registry.kept import Kept
+from opengoc.registry.reading import read_facts, snapshot
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.tree import KINDS
 from opengoc.store import facts
@@ -25,7 +23,8 @@ class LiveRegistry:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._stored: dict[str, dict[str, Fact]] = {}
+        self._stored: dict[str, Mapping[str, Fact]] = {}
+        self._kept = Kept()
         self._registry: Registry | None = None
         #: Number of the last version of the feed that was looked at.
         self._head = -1
@@ -35,15 +34,14 @@ class LiveRegistry:
     def current(self) -> tuple[Registry, int]:
         """The registry with everything committed before this call, and its version in this process.
 
-        Costs one small query where nothing changed; a changed downtime costs that downtime, any other change
-        a decoding of what is in memory. Raises Temporary when the database is locked or away.
+        Costs one small query where nothing changed, else what the change touches; all else stays the very
+        objects that it was. Raises Temporary when the database is locked or away.
         """
         with self._lock, self._database.read() as conn:
             head = facts.head(conn)
             if self._registry is None:
-                stored = {kind: facts.standing(conn, kind) for kind in KINDS}
-                self._stored = {kind: {f.key: f for f in found} for kind, found in stored.items()}
-                self._take(snapshot(self._stored, None), head)
+                self._stored = dict(read_facts(conn, None))
+                self._take(snapshot(self._stored, None, self._kept), head)
             elif head != self._head:
                 changed: list[Fact] = []
                 after = self._head
@@ -51,7 +49,7 @@ class LiveRegistry:
                     changed += some
                     after = some[-1].seq
                 if changed:
-                    self._take(self._changed(self._registry, changed), head)
+                    self._take(self._changed(changed), head)
                 self._head = head
             assert self._registry is not None
             return self._registry, self._version
@@ -59,24 +57,11 @@ class LiveRegistry:
     def _take(self, registry: Registry, head: int) -> None:
         self._registry, self._head, self._version = registry, head, self._version + 1
 
-    def _changed(self, registry: Registry, changed: list[Fact]) -> Registry:
-        for fact in changed:
-            if fact.value is None:
-                self._stored[fact.kind].pop(fact.key, None)
-            else:
-                self._stored[fact.kind][fact.key] = fact
-        if {fact.kind for fact in changed} == {"downtime"}:
-            return replace(registry, downtimes=self._downtimes(registry, changed))
-        return snapshot(self._stored, None)
-
-    def _downtimes(self, registry: Registry, changed: list[Fact]) -> Mapping[str, Downtime]:
-        names = {resource.id: name for name, resource in registry.resources.items()}
-        downtimes = dict(registry.downtimes)
-        for fact in changed:
-            if fact.value is None:
-                downtimes.pop(fact.key, None)
-                continue
-            row = dict(fact.value)
-            row["resource"] = names.get(row["resource_id"], row["resource"])
-            downtimes[fact.key] = decoded("downtime", fact.key, row)
-        return MappingProxyType(downtimes)
+    def _changed(self, changed: list[Fact]) -> Registry:
+        for kind in {fact.kind for fact in changed}:
+            entries = dict(self._stored[kind])
+            for fact in changed:
+                if fact.kind == kind:
+                    entries[fact.key] = fact
+            self._stored[kind] = {key: fact for key, fact in entries.items() if fact.value is not None}
+        return snapshot(self._stored, None, self._kept)

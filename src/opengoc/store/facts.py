@@ -27,6 +27,8 @@ from opengoc.store.schema import fact_clock, facts, from_micros, to_micros
 
 #: Keys asked for in one query: well under what either database takes as parameters.
 _KEYS_PER_QUERY = 500
+#: Built once: every request of the old addresses asks it.
+_NEWEST = select(func.coalesce(func.max(facts.c.seq), 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,9 +235,7 @@ def changes(
 
 def head(conn: Connection, kinds: Collection[str] | None = None) -> int:
     """The number of the newest version committed (of these kinds): where one starts that wants news only."""
-    newest = select(func.coalesce(func.max(facts.c.seq), 0))
-    if kinds is not None:
-        newest = newest.where(facts.c.kind.in_(list(kinds)))
+    newest = _NEWEST if kinds is None else _NEWEST.where(facts.c.kind.in_(list(kinds)))
     return int(conn.execute(newest).scalar_one())
 
 

@@ -32,7 +32,8 @@ from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
 from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
-from opengoc.web.myosg.endpoints import OldAddresses
+from opengoc.web.myosg.answers import Answers
+from opengoc.web.myosg.endpoints import OldAddresses, clock
 from opengoc.web.rendering import Pages
 from opengoc.web.session import LoginNeeded, Sessions
 from opengoc.web.upkeep import Upkeep
@@ -51,7 +52,9 @@ _HEADERS = {
 
 def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     """The application. It looks at the grid every ``look_seconds`` while it serves."""
-    watch, upkeep = Watch(house, look_seconds), Upkeep(house)
+    live = LiveRegistry(house.database)
+    answers = Answers(live, clock())
+    watch, upkeep = Watch(house, look_seconds), Upkeep(house, answers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,7 +77,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(availability.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
-    app.state.live, app.state.sessions = LiveRegistry(house.database), Sessions(house)
+    app.state.live, app.state.sessions = live, Sessions(house)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)
     app.state.intake = Intake(house.lake, house.database, who="agents", clock=utc_now)
@@ -87,7 +90,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
             response.headers.setdefault(name, value)
         return response
 
-    app.add_middleware(OldAddresses, database=house.database, live=app.state.live)
+    app.add_middleware(OldAddresses, database=house.database, answers=answers)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(GocError, _house_error)
     app.add_exception_handler(LoginNeeded, login.lead_to_login)

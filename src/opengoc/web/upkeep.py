@@ -1,6 +1,7 @@
 """What has to be done while the pages are served, without anybody asking.
 
-Due mail is sent, published A/R reports are reviewed, small files of the lake are joined.
+The old answers are made ready, due mail is sent, published A/R reports are reviewed, small files of the
+lake are joined.
 
 Every chore is safe to repeat and to kill, and one that fails is tried again at the next round.
 """
@@ -17,6 +18,7 @@ from opengoc.base.errors import GocError
 from opengoc.base.instant import utc_now
 from opengoc.flows import availability, mail
 from opengoc.flows.availability import Centre
+from opengoc.web.myosg.answers import Answers
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ class Upkeep:
     """The thread that does the chores every ``interval_seconds``."""
 
     house: House
+    #: Whole answers of the old addresses, to be ready before they are asked for; None: there are none.
+    answers: Answers | None = None
     interval_seconds: float = 60.0
     _compacted_at: datetime | None = field(default=None, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
@@ -46,6 +50,8 @@ class Upkeep:
 
     def once(self, now: datetime) -> None:
         """One round."""
+        if self.answers is not None:
+            self.answers.prepare()
         settings = self.house.settings.mail
         if settings is not None:
             mail.deliver(self.house.database, mail.MailServer.parse(settings.smtp))

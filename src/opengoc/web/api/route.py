@@ -12,8 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from opengoc.base.errors import Conflict, GocError, InvalidInput, Temporary
-from opengoc.web.myosg.answers import Answer
-from opengoc.web.myosg.endpoints import respond
+from opengoc.web.answer import Answer, respond
 
 #: Largest body of a request.
 MAX_BODY = 64 * 1024
@@ -48,7 +47,7 @@ class ApiRoute(APIRoute):
             if request.method == "GET" and response.status_code == 200:
                 private = "authorization" in request.headers
                 if not private:
-                    return respond(request, Answer(bytes(response.body), "application/json"))
+                    return respond(request.headers, Answer(bytes(response.body), "application/json"))
                 response.headers["Cache-Control"] = "no-store"
             return response
 

@@ -1,14 +1,14 @@
-"""Everything the old answers are made of, rendered once for one version of the registry; filters only choose.
-
-Immutable once made; ``now`` is an argument.
-"""
+"""Everything the old answers are made of, rendered once for a version of the registry; filters choose."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
+from opengoc.registry.kept import Kept, Pieces
+from opengoc.registry.model import Resource
 from opengoc.registry.snapshot import Registry
 from opengoc.web.myosg import xml
 from opengoc.web.myosg.downtimes import calendar, downtime_tree
@@ -20,12 +20,13 @@ from opengoc.web.myosg.fragments import (
     VOText,
     among,
     place_of,
-    render_downtime,
+    render_downtimes,
     render_groups,
+    render_projects,
     render_vos,
+    vo_numbers,
 )
 from opengoc.web.myosg.persons import NOBODY, Persons
-from opengoc.web.myosg.projects import project_tree
 from opengoc.web.myosg.resources import Shapes
 
 _SCHEMAS = "https://topology.opensciencegrid.org/schema"
@@ -33,7 +34,10 @@ _XSI = {"xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance"}
 
 
 class Catalog:
-    """The rendered registry; ``before`` is an older version's catalog: what holds of it is used again."""
+    """The rendered registry; ``before`` is an older version's catalog: what holds of it is used again.
+
+    Parts are rendered when they are first asked for, by one thread at a time.
+    """
 
     def __init__(
         self, registry: Registry, persons: Persons = NOBODY, *, before: Catalog | None = None
@@ -41,21 +45,73 @@ class Catalog:
         self._registry = registry
         self._persons = persons
         self._shapes = Shapes(registry)
-        old = before if before is not None and _only_downtimes_differ(before._registry, registry) else None
-        self._places: Mapping[str, Place] = (
-            old._places if old else {name: place_of(registry, name) for name in registry.groups}
+        self._kept: Kept = Kept(None if before is None else before._kept)
+
+    def groups(self) -> tuple[GroupText, ...]:
+        """Resource groups with their resources."""
+        known, places, owners = self._registry, self._places(), self._vo_numbers()
+        return self._kept.part(
+            "groups",
+            (known.resources, owners, known.service_kinds, *self._above()),
+            lambda pieces: render_groups(known, places, owners, self._shapes, self._persons, pieces),
         )
-        self._groups: tuple[GroupText, ...] = (
-            old._groups if old else render_groups(registry, self._places, self._shapes, persons)
+
+    def vos(self) -> tuple[VOText, ...]:
+        """VOs."""
+        known = self._registry
+        return self._kept.part(
+            "vos",
+            (known.vos, known.reporting_groups),
+            lambda pieces: render_vos(known, self._persons, pieces),
         )
-        self._vos: tuple[VOText, ...] = old._vos if old else render_vos(registry, persons)
-        self._projects: str = old._projects if old else _render_projects(registry, persons)
-        self._downtimes: Mapping[str, DowntimeText] = self._render_downtimes(old._downtimes if old else {})
+
+    def downtimes(self) -> tuple[DowntimeText, ...]:
+        """Downtimes that stand, by start."""
+        known, places = self._registry, self._places()
+        return self._kept.part(
+            "downtimes",
+            (known.downtimes, known.resources, known.service_kinds, places),
+            lambda pieces: render_downtimes(known, places, pieces),
+        )
+
+    def projects(self) -> str:
+        """/miscproject/xml."""
+        known = self._registry
+        return self._kept.part(
+            "projects",
+            (known.projects, self._vo_numbers(), known.campus_grids),
+            lambda pieces: _document("<Projects>", render_projects(known, self._persons, pieces), "Projects"),
+        )
+
+    def facilities_json(self) -> str:
+        """/miscfacility/json."""
+        known, shapes = self._registry, self._shapes
+        return self._kept.part(
+            "facilities",
+            (known.facilities, shapes.campus_facilities),
+            lambda _: _json({name: shapes.facility(each) for name, each in known.facilities.items()}),
+        )
+
+    def sites_json(self) -> str:
+        """/miscsite/json."""
+        known, shapes = self._registry, self._shapes
+        return self._kept.part(
+            "sites",
+            (known.sites, shapes.campus_sites),
+            lambda _: _json({name: shapes.site(each) for name, each in known.sites.items()}),
+        )
+
+    def resources_json(self) -> str:
+        """/miscresource/json."""
+        known = self._registry
+        return self._kept.part(
+            "resources", (known.resources, self._facilities(), known.service_kinds), self._render_resources
+        )
 
     def resource_summary(self, filters: Filters) -> str:
         """/rgsummary/xml."""
         parts = []
-        for group in self._groups:
+        for group in self.groups():
             if not group.place.chosen(filters):
                 continue
             resources = "".join([resource.chosen(filters) for resource in group.resources])
@@ -64,7 +120,7 @@ class Catalog:
         start = xml.opening("ResourceSummary", _XSI | {"xsi:schemaLocation": f"{_SCHEMAS}/rgsummary.xsd"})
         return _document(start, "".join(parts), "ResourceSummary")
 
-    def downtimes(self, filters: Filters, now: datetime) -> str:
+    def downtime_summary(self, filters: Filters, now: datetime) -> str:
         """/rgdowntime/xml: past, current and future as of ``now``."""
         past, current, future = self._chosen(filters, now)
         kinds = filters.of("service")
@@ -87,7 +143,7 @@ class Catalog:
         """When the downtimes shown under the filters next change by the passing of time; None: never."""
         oldest = _oldest(filters, now)
         moments = []
-        for each in self._downtimes.values():
+        for each in self.downtimes():
             moments += [moment for moment in (each.start, each.end) if moment >= now]
             if oldest is not None and oldest <= each.end < now:
                 moments.append(now + (each.end - oldest))
@@ -97,7 +153,7 @@ class Catalog:
         """/vosummary/xml."""
         texts = [
             vo.text
-            for vo in self._vos
+            for vo in self.vos()
             if filters.active in (None, vo.active)
             and filters.disable in (None, vo.disabled)
             and filters.oasis in (None, vo.oasis)
@@ -106,43 +162,44 @@ class Catalog:
         start = xml.opening("VOSummary", _XSI | {"xsi:schemaLocation": f"{_SCHEMAS}/vosummary.xsd"})
         return _document(start, "".join(texts), "VOSummary")
 
-    def projects(self) -> str:
-        """/miscproject/xml."""
-        return self._projects
+    def _above(self) -> tuple[object, ...]:
+        known = self._registry
+        return known.groups, known.sites, known.facilities, known.support_centers
 
-    def facility_trees(self) -> dict[str, Any]:
-        """/miscfacility/json."""
-        return {name: self._shapes.facility(each) for name, each in self._registry.facilities.items()}
+    def _vo_numbers(self) -> Mapping[str, int]:
+        return self._kept.part("numbers of VOs", (self._registry.vos,), lambda _: vo_numbers(self._registry))
 
-    def site_trees(self) -> dict[str, Any]:
-        """/miscsite/json."""
-        return {name: self._shapes.site(each) for name, each in self._registry.sites.items()}
+    def _places(self) -> Mapping[str, Place]:
+        known = self._registry
+        return self._kept.part(
+            "places", self._above(), lambda _: {name: place_of(known, name) for name in known.groups}
+        )
 
-    def resource_trees(self) -> dict[str, Any]:
-        """/miscresource/json."""
-        return {
-            name: {
-                "Name": name,
-                "Site": resource.site,
-                "Facility": self._registry.sites[resource.site].facility,
-                "ResourceGroup": resource.group,
-            }
-            | self._shapes.resource(resource, self._persons)
-            for name, resource in self._registry.resources.items()
+    def _facilities(self) -> Mapping[str, str]:
+        """Site → its facility."""
+        sites = self._registry.sites
+        return self._kept.part(
+            "facilities of sites", (sites,), lambda _: {name: site.facility for name, site in sites.items()}
+        )
+
+    def _render_resources(self, pieces: Pieces) -> str:
+        known, kinds = self._registry, self._registry.service_kinds
+        texts = []
+        for name, resource in sorted(known.resources.items()):
+            facility = self._facilities()[resource.site]
+            made_of = (resource, facility, kinds)
+            text = pieces.of(name, made_of, partial(self._render_resource, resource, facility))
+            texts.append(f"{_json(name)}: {text}")
+        return f"{{{', '.join(texts)}}}"
+
+    def _render_resource(self, resource: Resource, facility: str) -> str:
+        place = {
+            "Name": resource.name,
+            "Site": resource.site,
+            "Facility": facility,
+            "ResourceGroup": resource.group,
         }
-
-    def _render_downtimes(self, known: Mapping[str, DowntimeText]) -> Mapping[str, DowntimeText]:
-        """Those that stand, of resources that stand, by start."""
-        registry = self._registry
-        rendered = {}
-        for key, downtime in sorted(registry.downtimes.items(), key=lambda each: each[1].interval.start):
-            if downtime.cancelled or downtime.resource not in registry.resources:
-                continue
-            old = known.get(key)
-            place = self._places[registry.resources[downtime.resource].group]
-            same = old is not None and old.downtime == downtime
-            rendered[key] = old if old and same else render_downtime(registry, downtime, place)
-        return rendered
+        return _json(place | self._shapes.resource(resource, self._persons))
 
     def _text(self, each: DowntimeText, services: frozenset[int]) -> str:
         if not services:
@@ -156,7 +213,7 @@ class Catalog:
         kinds = filters.of("service")
         past, current, future = [], [], []
         places = _chooser(filters)
-        for each in self._downtimes.values():
+        for each in self.downtimes():
             if (kinds and kinds.isdisjoint(each.services)) or not places(each.place):
                 continue
             if each.end < now:
@@ -183,13 +240,8 @@ def _chooser(filters: Filters) -> Callable[[Place], bool]:
     return lambda place: place.chosen(filters)
 
 
-def _render_projects(registry: Registry, persons: Persons) -> str:
-    projects = [project_tree(registry, project, persons) for _, project in sorted(registry.projects.items())]
-    return _document("<Projects>", xml.elements({"Project": projects}, 1) if projects else "", "Projects")
-
-
-def _only_downtimes_differ(one: Registry, other: Registry) -> bool:
-    return one.resources is other.resources and one.vos is other.vos and one.projects is other.projects
+def _json(tree: object) -> str:
+    return json.dumps(tree, sort_keys=True)
 
 
 def _document(start: str, content: str, name: str) -> str:

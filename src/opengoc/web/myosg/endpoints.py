@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opengoc.base.errors import InvalidInput, Temporary
 from opengoc.base.instant import parse_instant, utc_now
 from opengoc.registry.contacts import read_contacts
-from opengoc.registry.live import LiveRegistry
 from opengoc.registry.tokens import Right, token_of
 from opengoc.store.database import Database
-from opengoc.web.myosg.answers import MAKERS, UNFILTERED, Answer, Answers
+from opengoc.web.answer import respond
+from opengoc.web.myosg.answers import ADDRESSES, Answers
 from opengoc.web.myosg.filters import Filters, read_filters
 
 #: For tests only: the moment at which every request is answered.
@@ -37,15 +37,14 @@ def clock() -> Callable[[], datetime]:
 class OldAddresses:
     """ASGI in front of the application: answers the old addresses itself, at the cost of the answer alone."""
 
-    def __init__(self, app: ASGIApp, database: Database, live: LiveRegistry) -> None:
+    def __init__(self, app: ASGIApp, database: Database, answers: Answers) -> None:
         self._app = app
         self._database = database
-        self._answers = Answers(live)
-        self._now = clock()
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or leave the request to the application."""
-        if scope["type"] != "http" or scope["path"] not in MAKERS:
+        if scope["type"] != "http" or scope["path"] not in ADDRESSES:
             await self._app(scope, receive, send)
             return
         response = await run_in_threadpool(self._respond, Request(scope))
@@ -56,17 +55,17 @@ class OldAddresses:
         if request.method not in ("GET", "HEAD"):
             return _text(405, "Only GET and HEAD are answered here", {"Allow": "GET, HEAD"})
         try:
-            filters = Filters() if path in UNFILTERED else _filters(request)
+            filters = _filters(request) if ADDRESSES[path].filtered else Filters()
         except InvalidInput as error:
             # The words of the peer, as text: clients look for them.
             return _text(400, f"Invalid arguments: {error.rule}")
         try:
             if "authorization" in request.headers:
                 return self._named(request, filters)
-            answer = self._answers.answer(path, filters, self._now())
+            answer = self._answers.answer(path, filters, self._answers.clock())
         except Temporary as error:
             return _text(503, str(error), {"Retry-After": "5"})
-        return respond(request, answer)
+        return respond(request.headers, answer)
 
     def _named(self, request: Request, filters: Filters) -> Response:
         """The answer with names, for a token that may read them; the reading is written down."""
@@ -79,7 +78,7 @@ class OldAddresses:
             if Right.CONTACTS not in token.rights:
                 return _text(403, f"The token of {token.name} may not read contacts")
             persons = read_contacts(conn, who=token.name, why=f"GET {path}")
-        answer = self._answers.named(path, filters, self._now(), persons)
+        answer = self._answers.named(path, filters, self._answers.clock(), persons)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return Response(answer.body, media_type=answer.media_type, headers=headers)
 
@@ -96,25 +95,3 @@ def _filters(request: Request) -> Filters:
     return read_filters(
         parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=2000)
     )
-
-
-def respond(request: Request, answer: Answer) -> Response:
-    """The answer, compressed where the client takes it; 304 where the client has it."""
-    zipped = "gzip" in request.headers.get("accept-encoding", "").lower()
-    tag = f'"{answer.tag}-gzip"' if zipped else f'"{answer.tag}"'
-    headers = {
-        "ETag": tag,
-        "Vary": "Accept-Encoding, Authorization",
-        # Always asked again, and mostly answered with 304.
-        "Cache-Control": "no-cache",
-        # As on the old servers: pages of others may read the public answers.
-        "Access-Control-Allow-Origin": "*",
-        "X-Content-Type-Options": "nosniff",
-    }
-    known = request.headers.get("if-none-match", "")
-    if known and (known.strip() == "*" or answer.tag in known):
-        return Response(status_code=304, headers=headers)
-    if not zipped:
-        return Response(answer.body, media_type=answer.media_type, headers=headers)
-    headers["Content-Encoding"] = "gzip"
-    return Response(answer.compressed, media_type=answer.media_type, headers=headers)

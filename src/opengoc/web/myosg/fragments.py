@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from opengoc.registry.downtime import Downtime
-from opengoc.registry.model import Resource
+from opengoc.registry.kept import Pieces
+from opengoc.registry.model import VO, Resource, ResourceGroup
+from opengoc.registry.project import Project
 from opengoc.registry.snapshot import Registry
 from opengoc.web.myosg import xml
 from opengoc.web.myosg.downtimes import calendar_event, downtime_tree
 from opengoc.web.myosg.filters import Filters
 from opengoc.web.myosg.numbers import number_of
 from opengoc.web.myosg.persons import Persons
+from opengoc.web.myosg.projects import project_tree, sponsor_number
 from opengoc.web.myosg.resources import Shapes, has_wlcg
-from opengoc.web.myosg.vos import uses_oasis, vo_tree
+from opengoc.web.myosg.vos import reporting_groups_of, uses_oasis, vo_tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,23 +140,36 @@ def place_of(registry: Registry, name: str) -> Place:
 
 
 def render_groups(
-    registry: Registry, places: Mapping[str, Place], shapes: Shapes, persons: Persons
+    registry: Registry,
+    places: Mapping[str, Place],
+    owners: Mapping[str, int],
+    shapes: Shapes,
+    persons: Persons,
+    pieces: Pieces,
 ) -> tuple[GroupText, ...]:
     """Every resource group, by name whatever its case, its resources by name."""
-    owners = {vo.name: number_of(vo) for vo in registry.vos.values()}
-    kinds = service_numbers(registry)
+    kinds = pieces.of("kinds", (registry.service_kinds,), lambda: service_numbers(registry))
     members: dict[str, list[ResourceText]] = {name: [] for name in registry.groups}
-    for _, resource in sorted(registry.resources.items()):
-        members[resource.group].append(_render_resource(resource, shapes, persons, owners, kinds))
+    for name, resource in sorted(registry.resources.items()):
+        text = pieces.of(
+            ("resource", name),
+            (resource, owners, kinds),
+            partial(_render_resource, resource, shapes, persons, owners, kinds),
+        )
+        members[resource.group].append(text)
     groups = sorted(registry.groups.values(), key=lambda each: (each.name.lower(), each.name))
     return tuple(
         GroupText(
             place=places[group.name],
-            head=f"\t<ResourceGroup>\n{xml.elements(shapes.group(group), 2)}\t\t<Resources>\n",
+            head=pieces.of(("group", group.name), shapes.above(group), partial(_render_head, group, shapes)),
             resources=tuple(members[group.name]),
         )
         for group in groups
     )
+
+
+def _render_head(group: ResourceGroup, shapes: Shapes) -> str:
+    return f"\t<ResourceGroup>\n{xml.elements(shapes.group(group), 2)}\t\t<Resources>\n"
 
 
 def _render_resource(
@@ -185,23 +202,48 @@ def _render_resource(
     )
 
 
-def render_vos(registry: Registry, persons: Persons) -> tuple[VOText, ...]:
+def render_vos(registry: Registry, persons: Persons, pieces: Pieces) -> tuple[VOText, ...]:
     """Every VO, by name whatever its case."""
+    numbers = vo_numbers(registry)
     return tuple(
-        VOText(
-            number=number_of(vo),
-            active=vo.active,
-            disabled=vo.disabled,
-            oasis=uses_oasis(vo),
-            text=xml.elements({"VO": vo_tree(registry, vo, persons)}, 1),
+        pieces.of(
+            vo.name,
+            (vo, numbers.get(vo.parent or ""), reporting_groups_of(registry, vo)),
+            partial(_render_vo, registry, vo, persons),
         )
         for vo in sorted(registry.vos.values(), key=lambda each: each.name.lower())
     )
 
 
-def render_downtime(registry: Registry, downtime: Downtime, place: Place) -> DowntimeText:
-    """A downtime of a resource that stands."""
-    kinds = service_numbers(registry)
+def _render_vo(registry: Registry, vo: VO, persons: Persons) -> VOText:
+    return VOText(
+        number=number_of(vo),
+        active=vo.active,
+        disabled=vo.disabled,
+        oasis=uses_oasis(vo),
+        text=xml.elements({"VO": vo_tree(registry, vo, persons)}, 1),
+    )
+
+
+def render_downtimes(
+    registry: Registry, places: Mapping[str, Place], pieces: Pieces
+) -> tuple[DowntimeText, ...]:
+    """Those that stand, of resources that stand, by start."""
+    kinds = pieces.of("kinds", (registry.service_kinds,), lambda: service_numbers(registry))
+    rendered = []
+    for key, downtime in sorted(registry.downtimes.items(), key=lambda each: each[1].interval.start):
+        resource = registry.resources.get(downtime.resource)
+        if downtime.cancelled or resource is None:
+            continue
+        place = places[resource.group]
+        made_of = (downtime, resource, place, kinds)
+        rendered.append(pieces.of(key, made_of, partial(_render_downtime, registry, downtime, place, kinds)))
+    return tuple(rendered)
+
+
+def _render_downtime(
+    registry: Registry, downtime: Downtime, place: Place, kinds: Mapping[str, int]
+) -> DowntimeText:
     tree = downtime_tree(registry, downtime)
     return DowntimeText(
         downtime=downtime,
@@ -212,6 +254,27 @@ def render_downtime(registry: Registry, downtime: Downtime, place: Place) -> Dow
         text=xml.elements({"Downtime": tree}, 2) if tree else "",
         event=calendar_event(registry, downtime),
     )
+
+
+def render_projects(registry: Registry, persons: Persons, pieces: Pieces) -> str:
+    """The elements of every project, by name."""
+    return "".join(
+        pieces.of(
+            name,
+            (project, sponsor_number(registry, project)),
+            partial(_render_project, registry, project, persons),
+        )
+        for name, project in sorted(registry.projects.items())
+    )
+
+
+def _render_project(registry: Registry, project: Project, persons: Persons) -> str:
+    return xml.elements({"Project": project_tree(registry, project, persons)}, 1)
+
+
+def vo_numbers(registry: Registry) -> Mapping[str, int]:
+    """VO → its number."""
+    return {vo.name: number_of(vo) for vo in registry.vos.values()}
 
 
 def service_numbers(registry: Registry) -> Mapping[str, int]:

@@ -29,16 +29,21 @@ def project_tree(registry: Registry, project: Project, persons: Persons) -> dict
     }
 
 
+def sponsor_number(registry: Registry, project: Project) -> int | None:
+    """The number of who answers for a project; None where the registry does not hold them."""
+    sponsor = project.sponsor
+    if sponsor is None:
+        return None
+    of_vo = sponsor.kind is SponsorKind.VO
+    found = registry.vo(sponsor.name) if of_vo else registry.campus_grids.get(sponsor.name)
+    return number_of(found) if found else None
+
+
 def _sponsor(registry: Registry, project: Project) -> dict[str, Any] | None:
     sponsor = project.sponsor
     if sponsor is None:
         return None
-    found = (
-        registry.vo(sponsor.name)
-        if sponsor.kind is SponsorKind.VO
-        else registry.campus_grids.get(sponsor.name)
-    )
-    return {sponsor.kind.value: {"ID": number_of(found) if found else None, "Name": sponsor.name}}
+    return {sponsor.kind.value: {"ID": sponsor_number(registry, project), "Name": sponsor.name}}
 
 
 def _allocations(project: Project) -> dict[str, Any] | None:

@@ -39,10 +39,11 @@ class Shapes:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        #: Names of what takes part.
         campus = [each for each in registry.resources.values() if _CAMPUS_PROGRAM in each.tags]
-        self._campus_groups = {resource.group for resource in campus}
-        self._campus_sites = {resource.site for resource in campus}
-        self._campus_facilities = {registry.sites[site].facility for site in self._campus_sites}
+        self.campus_groups = {resource.group for resource in campus}
+        self.campus_sites = {resource.site for resource in campus}
+        self.campus_facilities = {registry.sites[site].facility for site in self.campus_sites}
 
     def facility(self, facility: Facility) -> dict[str, Any]:
         """A facility."""
@@ -50,7 +51,7 @@ class Shapes:
             "ID": number_of(facility),
             "InstitutionID": facility.institution,
             "Name": facility.name,
-            "IsCCStar": facility.name in self._campus_facilities,
+            "IsCCStar": facility.name in self.campus_facilities,
         }
 
     def site(self, site: Site) -> dict[str, Any]:
@@ -68,8 +69,21 @@ class Shapes:
             "State": site.state,
             "Zipcode": site.zipcode,
         }
-        head = {"ID": number_of(site), "Name": site.name, "IsCCStar": site.name in self._campus_sites}
+        head = {"ID": number_of(site), "Name": site.name, "IsCCStar": site.name in self.campus_sites}
         return head | {key: value for key, value in known.items() if value not in (None, "")}
+
+    def above(self, group: ResourceGroup) -> tuple[object, ...]:
+        """All that ``group`` is made of."""
+        registry, site = self._registry, self._registry.sites[group.site]
+        return (
+            group,
+            site,
+            registry.facilities[site.facility],
+            registry.support_centers.get(group.support_center or ""),
+            group.name in self.campus_groups,
+            site.name in self.campus_sites,
+            site.facility in self.campus_facilities,
+        )
 
     def group(self, group: ResourceGroup) -> dict[str, Any]:
         """A resource group without its resources."""
@@ -84,7 +98,7 @@ class Shapes:
             "Site": self.site(site),
             "SupportCenter": {"ID": number_of(center), "Name": center.name} if center else None,
             "GroupDescription": without_addresses(group.description) or None,
-            "IsCCStar": group.name in self._campus_groups,
+            "IsCCStar": group.name in self.campus_groups,
             "Production": group.production,
         }
 

@@ -25,7 +25,7 @@ _PLAIN = (
 def vo_tree(registry: Registry, vo: VO, persons: Persons) -> dict[str, Any]:
     """A VO."""
     plain = {key: _public(vo.carried.get(key)) for key in _PLAIN}
-    groups = [group for name, group in registry.reporting_groups.items() if name in vo.reporting_groups]
+    groups = [_reporting_group(each, persons) for each in reporting_groups_of(registry, vo)]
     return {
         "ID": number_of(vo),
         "Name": vo.name,
@@ -34,15 +34,18 @@ def vo_tree(registry: Registry, vo: VO, persons: Persons) -> dict[str, Any]:
         "Community": without_addresses(vo.community) or None,
         "FieldsOfScience": _fields_of_science(vo),
         "ParentVO": _parent(registry, vo),
-        "ReportingGroups": {"ReportingGroup": [_reporting_group(each, persons) for each in groups]}
-        if vo.reporting_groups
-        else None,
+        "ReportingGroups": {"ReportingGroup": groups} if vo.reporting_groups else None,
         "Active": vo.active,
         "Disable": vo.disabled,
         "ContactTypes": _contact_types(vo, persons),
         "OASIS": _oasis(vo, persons),
         "Credentials": _credentials(vo),
     }
+
+
+def reporting_groups_of(registry: Registry, vo: VO) -> tuple[ReportingGroup, ...]:
+    """The reporting groups of a VO that the registry holds."""
+    return tuple(group for name, group in registry.reporting_groups.items() if name in vo.reporting_groups)
 
 
 def _public(value: Any) -> Any:
