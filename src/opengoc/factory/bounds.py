@@ -14,6 +14,7 @@ from opengoc.factory.entries import Entry
 from opengoc.factory.limits import Limits
 from opengoc.factory.model import Limit, Pace, PilotState, Snapshot
 from opengoc.factory.protection import Health, Phase, Protection, in_words
+from opengoc.factory.ramp import Ramp
 from opengoc.registry.snapshot import Registry
 
 States: TypeAlias = Counter[PilotState]
@@ -37,6 +38,7 @@ def bounds_of(
     frozen: str,
     protection: Protection,
     paused: Mapping[str, str],
+    ramp: Ramp,
     now: datetime,
 ) -> dict[str, Bound]:
     """The bound of every entry; ``paused`` are those that get nothing, with the reason."""
@@ -47,7 +49,9 @@ def bounds_of(
     for (name, _), states in pilots.items():
         totals[name] += states
     bounds = {
-        name: _guarded(bound_of(entry, totals[name], registry, now=now), totals[name], protection.of(name))
+        name: _guarded(
+            bound_of(entry, totals[name], registry, ramp=ramp, now=now), totals[name], protection.of(name)
+        )
         for name, entry in configuration.entries.items()
     }
     pauses = {
@@ -58,7 +62,7 @@ def bounds_of(
     return bounds | pauses
 
 
-def bound_of(entry: Entry, pilots: States, registry: Registry, *, now: datetime) -> Bound:
+def bound_of(entry: Entry, pilots: States, registry: Registry, *, ramp: Ramp, now: datetime) -> Bound:
     """How many more pilots this entry may be sent."""
     if not entry.enabled:
         return Bound(pilots=0, limit=Limit.DISABLED, detail=entry.reason)
@@ -70,10 +74,10 @@ def bound_of(entry: Entry, pilots: States, registry: Registry, *, now: datetime)
     if ahead is not None and now + timedelta(seconds=entry.walltime_seconds) > ahead:
         detail = f"{entry.resource} from {format_instant(ahead)}: a pilot could not end before"
         return Bound(pilots=0, limit=Limit.OUTAGE_AHEAD, detail=detail)
-    return min(_counted(entry, pilots), key=lambda bound: bound.pilots)
+    return min(_counted(entry, pilots, ramp, now), key=lambda bound: bound.pilots)
 
 
-def _counted(entry: Entry, pilots: States) -> Iterator[Bound]:
+def _counted(entry: Entry, pilots: States, ramp: Ramp, now: datetime) -> Iterator[Bound]:
     """What each limit of the entry leaves; of equal ones the first is named."""
     held = pilots[PilotState.HELD]
     waiting = pilots[PilotState.IDLE] + held
@@ -86,6 +90,10 @@ def _counted(entry: Entry, pilots: States) -> Iterator[Bound]:
     if entry.max_per_cycle is not None:
         detail = f"{entry.max_per_cycle} pilots a cycle: the next cycle goes on"
         yield Bound(pilots=entry.max_per_cycle, limit=Limit.MAX_PER_CYCLE, detail=detail)
+    if entry.max_per_minute is not None:
+        left = ramp.left(entry.max_per_minute, entry.name, now=now)
+        detail = f"{entry.max_per_minute} pilots a minute: more follow"
+        yield Bound(pilots=left, limit=Limit.MAX_PER_MINUTE, detail=detail)
 
 
 def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
@@ -98,7 +106,9 @@ def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
     return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.CANARY, detail=in_words(health))
 
 
-def bound_of_all(limits: Limits, pilots: Iterable[Mapping[PilotState, int]], pace: Pace) -> Bound:
+def bound_of_all(
+    limits: Limits, pilots: Iterable[Mapping[PilotState, int]], pace: Pace, *, ramp: Ramp, now: datetime
+) -> Bound:
     """How many pilots may be submitted in this cycle, over all entries."""
     total: Counter[PilotState] = Counter()
     for states in pilots:
@@ -113,6 +123,9 @@ def bound_of_all(limits: Limits, pilots: Iterable[Mapping[PilotState, int]], pac
         bounds.append(_of_all(left, f"{limits.max_pilots} pilots"))
     if limits.max_idle is not None:
         bounds.append(_of_all(limits.max_idle - waiting, f"{limits.max_idle} waiting pilots"))
+    if limits.max_per_minute is not None:
+        left = ramp.left_of_all(limits.max_per_minute, now=now)
+        bounds.append(_of_all(left, f"{limits.max_per_minute} pilots a minute"))
     return min(bounds, key=lambda bound: bound.pilots)
 
 

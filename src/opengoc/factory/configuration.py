@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import canonical_json, digest
@@ -20,6 +21,9 @@ from opengoc.registry.snapshot import Registry
 
 #: Kind of the service that takes pilots.
 COMPUTE_ELEMENT = "CE"
+
+#: Keys of entries and limits that came when digests were in use already.
+_LATER = frozenset({"max_per_minute"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +130,17 @@ def digest_of(entries: tuple[Entry, ...], policy: Policy, limits: Limits | None 
         for entry in entries
     }
     content = {
-        "entries": [asdict(entry) for entry in entries],
+        "entries": [_set_keys(asdict(entry)) for entry in entries],
         "policy": policy.content(),
-        "limits": asdict(limits or Limits()),
+        "limits": _set_keys(asdict(limits or Limits())),
         "starts": starts,
     }
     return digest(canonical_json(content))
+
+
+def _set_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys of ``_LATER`` that are not set: what was applied before them keeps its digest."""
+    return {name: value for name, value in values.items() if value is not None or name not in _LATER}
 
 
 def known_resources(registry: Registry) -> dict[str, KnownResource]:

@@ -34,6 +34,7 @@ from opengoc.factory.model import (
 )
 from opengoc.factory.protection import protect
 from opengoc.factory.protection_ends import Judged
+from opengoc.factory.ramp import Ramp
 from opengoc.factory.rows import rows_of
 from opengoc.factory.supply import LATE, assign, rooms_of
 from opengoc.registry.snapshot import Registry
@@ -51,14 +52,16 @@ def decide(
     paused: Mapping[str, str] | None = None,
     stops: Sequence[RemovePilot] = (),
     ends: Iterable[Judged] = (),
+    ramp: Ramp | None = None,
 ) -> Decision:
     """The actions of one cycle and what they rest on.
 
     ``paused`` are entries that get nothing, with the reason; ``stops`` is what the guard wants stopped.
     ``ends`` are the pilots that ended of late, by which entries are closed and opened again.
+    ``ramp`` is what was sent of late, by which an entry is filled slowly; None: nothing was.
     ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
     """
-    pace = pace or Pace()
+    pace, ramp = pace or Pace(), ramp or Ramp()
     frozen = why_frozen(snapshot, memory)
     frozen_vos = {} if frozen else why_frozen_vos(snapshot, memory)
     pilots = count_pilots(snapshot)
@@ -72,10 +75,12 @@ def decide(
         frozen=frozen,
         protection=protect(ends, now=now, alive=alive(snapshot, joined)),
         paused=paused or {},
+        ramp=ramp,
         now=now,
     )
     wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, left, strict=True)]
-    shares, binding = _demand(configuration, clusters, wanted, pilots, bounds, pace)
+    of_all = bound_of_all(configuration.limits, pilots.values(), pace, ramp=ramp, now=now)
+    shares, binding = _demand(configuration, clusters, wanted, pilots, bounds, of_all)
     unneeded = _Unneeded(
         surplus=_surplus(snapshot, used | joined, frozen_vos),
         superseded=_superseded(snapshot, configuration),
@@ -172,7 +177,7 @@ def _demand(
     wanted: Sequence[int],
     pilots: Mapping[Place, States],
     bounds: Mapping[str, Bound],
-    pace: Pace,
+    of_all: Bound,
 ) -> tuple[dict[Place, Share], dict[Place, Bound]]:
     """The pilots to send for so many jobs of each cluster, and the limits beside those of the entries."""
     caps = bounds_of_vos(configuration.entries, pilots)
@@ -180,7 +185,6 @@ def _demand(
     reached = {
         place: cap for place, cap in caps.items() if place in shares and shares[place].allowed >= cap.pilots
     }
-    of_all = bound_of_all(configuration.limits, pilots.values(), pace)
     shares, capped = _pace(shares, of_all.pilots)
     return shares, reached | dict.fromkeys(capped, of_all)
 

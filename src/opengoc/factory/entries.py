@@ -83,8 +83,10 @@ class Entry:
     max_idle: int
     #: With so many held none is sent; None: held ones only count as waiting.
     max_held: int | None = None
-    #: Pilots submitted in one cycle, for a site that is to be filled slowly; None: no such limit.
+    #: Pilots that one decision may send; None: no such limit.
     max_per_cycle: int | None = None
+    #: Pilots submitted in a minute, for a site that is to be filled slowly; None: no such limit.
+    max_per_minute: int | None = None
     #: VO → pilots of it submitted and not yet gone; a VO that is not named has no limit of its own.
     max_pilots_of: Mapping[str, int] = field(default_factory=dict)
     enabled: bool = True
@@ -143,6 +145,7 @@ _KEYS = {
         _Rule(attribute=Attribute(name="max_idle", type="int"), least=0),
         _Rule(attribute=Attribute(name="max_held", type="int"), least=1, required=False),
         _Rule(attribute=Attribute(name="max_per_cycle", type="int"), least=1, required=False),
+        _Rule(attribute=Attribute(name="max_per_minute", type="int"), least=1, required=False),
         _Rule(attribute=Attribute(name="enabled", type="bool", default=True), required=False),
         _Rule(attribute=Attribute(name="reason", type="string", default=""), required=False),
     )

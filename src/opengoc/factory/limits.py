@@ -8,7 +8,7 @@ from typing import Any
 from opengoc.factory.faults import Document, Fault
 
 TABLE = "limits"
-_KEYS = ("max_pilots", "max_idle", "max_per_cycle")
+_KEYS = ("max_pilots", "max_idle", "max_per_cycle", "max_per_minute")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,9 @@ class Limits:
     max_pilots: int | None = None
     #: Of these: not yet running, held ones among them.
     max_idle: int | None = None
-    #: Pilots submitted in one cycle.
+    #: Pilots submitted in one cycle, and in a minute.
     max_per_cycle: int | None = None
+    max_per_minute: int | None = None
 
 
 def read_limits(text: str, file: str) -> tuple[Limits, tuple[Fault, ...]]:

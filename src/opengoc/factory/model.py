@@ -189,9 +189,10 @@ class Limit(StrEnum):
     MAX_HELD = "max_held"
     #: Pilots of one VO at the entry.
     MAX_PILOTS_OF_VO = "max_pilots_of"
-    #: Pilots of the entry submitted in one cycle.
+    #: Pilots of the entry submitted in one cycle, and in a minute.
     MAX_PER_CYCLE = "max_per_cycle"
-    #: Pilots, or waiting ones, over all entries.
+    MAX_PER_MINUTE = "max_per_minute"
+    #: Pilots, waiting ones, or those of a minute, over all entries.
     ALL_ENTRIES = "all entries"
     #: Pilots the factory submits in one cycle.
     CYCLE = "cycle"

@@ -43,6 +43,7 @@ from opengoc.factory.model import (
     SubmitPilots,
 )
 from opengoc.factory.protection_ends import Judged, PilotEnd, judge
+from opengoc.factory.ramp import Ramp
 from opengoc.registry.snapshot import Registry
 
 CONFIGURATION = configuration()
@@ -57,8 +58,10 @@ def decided(
     memory: Memory | None = None,
     pace: Pace | None = None,
     ends: Sequence[Judged] = (),
+    ramp: Ramp | None = None,
 ) -> Decision:
-    return decide(seen, world, known or registry(), now=NOW, memory=memory or Memory(), pace=pace, ends=ends)
+    known, memory = known or registry(), memory or Memory()
+    return decide(seen, world, known, now=NOW, memory=memory, pace=pace, ends=ends, ramp=ramp)
 
 
 def sent(decision: Decision) -> dict[tuple[str, str], int]:
@@ -422,6 +425,17 @@ def test_an_entry_with_too_many_held_pilots_gets_none() -> None:
 def test_an_entry_is_filled_slowly_where_it_says_so() -> None:
     found = row(decided(snapshot(jobs(20)), world=configuration(entry_table("A", max_per_cycle=3))), "A")
     assert (found.requested, found.allowed, found.limit) == (10, 3, Limit.MAX_PER_CYCLE)
+
+
+def test_an_entry_and_all_of_them_are_filled_at_a_rate() -> None:
+    ramp = Ramp(sent={"A": (NOW,)})
+    slow = configuration(entry_table("A", max_per_minute=12))
+    found = row(decided(snapshot(jobs(20)), world=slow, ramp=ramp), "A")
+    assert (found.requested, found.allowed, found.limit) == (10, 2, Limit.MAX_PER_MINUTE)
+    assert found.detail == "12 pilots a minute: more follow"
+    all_slow = replace(CONFIGURATION, limits=Limits(max_per_minute=6))
+    decision = decided(snapshot(jobs(40)), world=all_slow, ramp=ramp)
+    assert (sum(sent(decision).values()), row(decision, "A").limit) == (1, Limit.ALL_ENTRIES)
 
 
 def test_limits_over_all_entries_hold_and_are_named() -> None:

@@ -108,3 +108,10 @@ def test_the_digest_changes_with_the_site_that_start_speaks_of() -> None:
         resources={"CE-A": KnownResource(site="SITE-MOVED")},
     )
     assert digest_of(moved, policy()) != digest_of(entries(entry_table("A")), policy())
+
+
+def test_a_limit_that_came_later_changes_the_digest_only_where_it_is_set() -> None:
+    # As releases without max_per_minute gave it: what they applied stands.
+    assert configuration().digest == "d0733df765327a27c907410efe05152955f4a6409888afca909b84bf7909d1db"
+    slow = configuration(entry_table("A", max_per_minute=6), entry_table("B", resource='"CE-B"'))
+    assert slow.digest != configuration().digest
