@@ -239,6 +239,20 @@ def head(conn: Connection, kinds: Collection[str] | None = None) -> int:
     return int(conn.execute(newest).scalar_one())
 
 
+def state_of_knowledge(conn: Connection, kinds: Collection[str], *, known_at: datetime) -> tuple[int, int]:
+    """What tells two states of knowledge of these kinds apart, whenever and for whatever moment it is asked.
+
+    The newest version known by a moment, and how many were: versions are never taken away, so what makes two
+    states differ, a later moment or imported history, makes one of the two numbers differ.
+    """
+    moment = to_micros(require_utc(known_at, "known_at"))
+    known = select(func.coalesce(func.max(facts.c.seq), 0), func.count()).where(
+        facts.c.kind.in_(list(kinds)), facts.c.known_from <= moment
+    )
+    newest, count = conn.execute(known).one()
+    return int(newest), int(count)
+
+
 def kinds(conn: Connection, *, prefix: str = "") -> list[str]:
     """The kinds of which anything stands, in code point order."""
     named = select(facts.c.kind).where(facts.c.known_to.is_(None)).distinct().order_by(facts.c.kind)

@@ -17,6 +17,7 @@ from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.base.instant import utc_now
 from opengoc.monitoring.intake import Intake
 from opengoc.registry.live import LiveRegistry
+from opengoc.registry.past import PastRegistries
 from opengoc.web import (
     accounting,
     announcing,
@@ -78,6 +79,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(health.router)
     app.include_router(accounting.router)
     app.state.live, app.state.sessions = live, Sessions(house)
+    app.state.past = PastRegistries(house.database)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)
     app.state.intake = Intake(house.lake, house.database, who="agents", clock=utc_now)

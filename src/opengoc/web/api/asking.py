@@ -14,6 +14,7 @@ from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant
 from opengoc.registry.live import LiveRegistry
+from opengoc.registry.past import PastRegistries
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.tokens import Right, Token, token_of
 from opengoc.web.api.models import Page
@@ -58,7 +59,8 @@ def registry_at(request: Request, as_of: datetime | None) -> Registry:
     if as_of is None:
         live: LiveRegistry = request.app.state.live
         return live.current()[0]
-    return house_of(request).registry(known_at=as_of)
+    past: PastRegistries = request.app.state.past
+    return past.at(as_of)
 
 
 def page(
