@@ -143,7 +143,7 @@ def test_a_check_that_cannot_be_carried_out_is_an_error_and_forbids_the_start(no
     [
         (jwt(exp=time.time() - 1), "expired"),
         (jwt(exp=time.time() + 5), "expired"),
-        (jwt(exp=time.time() + 3600, nbf=time.time() + 1000), "not valid before"),
+        (jwt(exp=time.time() + 90000, nbf=time.time() + 86400), "not valid before"),
         ("nonsense\n", "not a JSON web token"),
         ("a.b.c\n", "not a JSON web token"),
     ],
