@@ -13,8 +13,8 @@ Numbers: TypeAlias = NDArray[np.int64]
 
 #: So many bits are unpacked at once.
 _BITS_AT_ONCE = 1 << 21
-#: Below, sums of 32-bit floats are exact.
-_EXACT = 1 << 24
+#: So many bits add up in a byte.
+_BLOCK = 255
 
 
 def words(entries: int) -> int:
@@ -41,17 +41,29 @@ def full(entries: int) -> Rows:
 
 
 def sums(rows: Rows, weights: Numbers, entries: int) -> Numbers:
-    """For each entry the weights of the rows that it is in, added up."""
+    """For each entry the weights of the rows that it is in, added up.
+
+    Rows are counted for each binary digit of the weights: exact, and without a matrix product, whose threads
+    would wait for each other longer than they work.
+    """
     found = np.zeros(entries, np.int64)
-    at_once = max(1, _BITS_AT_ONCE // max(1, entries))
-    for start in range(0, len(rows), at_once):
-        part = weights[start : start + at_once]
-        # Matrix products of floats are far faster than those of integers.
-        is_small = int(np.abs(part).sum()) < _EXACT
-        number = np.float32 if is_small else np.float64
-        found += (part.astype(number) @ unpack(rows[start : start + at_once], entries).astype(number)).astype(
-            np.int64
-        )
+    for sign in (1, -1):
+        digits = np.maximum(weights * sign, 0)
+        for digit in range(int(digits.max(initial=0)).bit_length()):
+            has_digit = np.nonzero(digits >> digit & 1)[0]
+            found += sign * (_count(rows, has_digit, entries) << digit)
+    return found
+
+
+def _count(rows: Rows, chosen: Numbers, entries: int) -> Numbers:
+    """For each entry how many of the chosen rows it is in."""
+    found = np.zeros(entries, np.int64)
+    at_once = _BLOCK * max(1, _BITS_AT_ONCE // (_BLOCK * max(1, entries)))
+    for start in range(0, len(chosen), at_once):
+        bits = unpack(rows.take(chosen[start : start + at_once], axis=0), entries)
+        whole = len(bits) - len(bits) % _BLOCK
+        blocks = bits[:whole].reshape(whole // _BLOCK, _BLOCK, entries).sum(axis=1, dtype=np.uint8)
+        found += blocks.sum(axis=0, dtype=np.int64) + bits[whole:].sum(axis=0, dtype=np.uint8)
     return found
 
 

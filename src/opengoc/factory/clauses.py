@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from opengoc.factory import arrays
 from opengoc.factory.bits import Numbers, Rows, number_pairs, pack, words
 from opengoc.factory.evaluate import numbered, truth_of, values_of
-from opengoc.factory.indistinct import classes
+from opengoc.factory.indistinct import Distinction, seen_apart
 from opengoc.factory.patterns import Patterns, grouped
 from opengoc.factory.stringlist import items
 from opengoc.factory.tree import Call, Node, Reference, children, references
@@ -87,12 +87,17 @@ class Clause:
         """Places of job values that it can tell apart, and for each value which of them stands for it."""
         if not self.job_parts:
             return np.zeros(1, np.int64), np.zeros(1, np.int64)
-        if len(self.job_parts) == 1 and len(self.entry_parts) == 1:
-            found = classes(self.node, self.job_parts[0], known[self.job_parts[0]], self.tables[0])
-            if found is not None:
-                return found
+        if self._seen_apart is not None:
+            return self._seen_apart.classes(known[self.job_parts[0]])
         every = np.arange(len(known[self.job_parts[0]].kind))
         return every, every
+
+    @cached_property
+    def _seen_apart(self) -> Distinction | None:
+        """What it tells apart of the jobs' values; None where it sees them all."""
+        if len(self.job_parts) != 1 or len(self.entry_parts) != 1:
+            return None
+        return seen_apart(self.node, self.job_parts[0], self.tables[0])
 
     def _matrix(
         self, known: Mapping[Node, Column], count: int, tuples: Numbers | None = None

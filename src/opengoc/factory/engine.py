@@ -21,6 +21,7 @@ from opengoc.factory import patterns
 from opengoc.factory.bits import Numbers, Rows, full, number_rows, pack, sums, unpack, words
 from opengoc.factory.clauses import Clause, Coded, clause
 from opengoc.factory.evaluate import key_of
+from opengoc.factory.listing import Listing
 from opengoc.factory.patterns import Answers
 from opengoc.factory.tree import Binary, Call, Choice, Node, Reference, Unary, operands, references
 from opengoc.factory.values import Column, column
@@ -134,6 +135,10 @@ class Matcher:
         self._originals: dict[Any, Value] = {}
         #: Cluster of each job that was given with an id.
         self._of_job: dict[Hashable, int] = {}
+        #: The jobs of the last call of ``follow``.
+        self._listing = Listing()
+        #: Another one as soon as a cluster's number or its entries may mean something else.
+        self.edition = 0
         #: By number of the cluster: jobs, entries for which the requirement is true, and is an error.
         self._weights: Numbers = np.zeros(0, np.int64)
         self._true: Rows = np.zeros((0, words(len(self._entries))), np.uint64)
@@ -152,6 +157,18 @@ class Matcher:
         numbers = self._numbers(jobs)
         self._weigh(np.bincount(numbers, minlength=len(self._clusters)).astype(np.int64))
         return numbers
+
+    def follow(self, jobs: Iterable[Ad]) -> Numbers:
+        """As ``cluster``, and an ad that is the same object as one of the last call is not read again.
+
+        So a job that changed needs a new ad: one that is written into keeps the cluster that it had.
+        """
+        self._of_job = {}
+        self._forget_unused()
+        listing = self._listing.next(list(jobs), self._numbers)
+        self._weigh(np.bincount(listing.numbers, minlength=len(self._clusters)).astype(np.int64))
+        self._listing = listing
+        return listing.numbers
 
     def update(self, *, added: Mapping[Hashable, Ad], removed: Iterable[Hashable] = ()) -> Matches:
         """Match the jobs of the calls before, without those removed and with those added, by id.
@@ -189,6 +206,7 @@ class Matcher:
         return self.matches()
 
     def _take_entries(self, entries: Mapping[str, Ad]) -> None:
+        self.edition += 1
         self._entries = {name: dict(ad) for name, ad in entries.items()}
         self._requirement = Requirement(self._tree, self._entries)
 
@@ -321,6 +339,8 @@ class Matcher:
         self._of_job = {job: numbers[place] for job, place in self._of_job.items()}
         self._weights, self._true = self._weights[used], self._true[used]
         self._fault = None if self._fault is None else self._fault[used]
+        self._listing = self._listing.renumbered(used)
+        self.edition += 1
 
 
 def _values(jobs: Sequence[Ad], name: str) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from opengoc.factory.model import Payload, PayloadState
 
@@ -14,19 +15,23 @@ class FirstSeen:
     """
 
     def __init__(self) -> None:
-        self._first: dict[str, int] = {}
+        #: By id: a hash of the first attributes, the attributes that were hashed last, and their hash.
+        self._seen: dict[str, tuple[int, Mapping[str, Any], int]] = {}
 
     def changed(self, payloads: Iterable[Payload]) -> frozenset[str]:
         """Take note of the jobs that are there; the running ones that have changed."""
-        first: dict[str, int] = {}
+        seen: dict[str, tuple[int, Mapping[str, Any], int]] = {}
         found = []
         for payload in payloads:
-            if payload.state is PayloadState.IDLE and payload.id in self._first:
-                first[payload.id] = self._first[payload.id]
-                continue
-            now = hash(tuple((name, repr(value)) for name, value in sorted(payload.attributes.items())))
-            first[payload.id] = self._first.get(payload.id, now)
-            if payload.state is PayloadState.RUNNING and first[payload.id] != now:
+            known = self._seen.get(payload.id)
+            # Of an idle one only the first attributes count, and the same object needs no second look.
+            if known is None or (
+                payload.state is PayloadState.RUNNING and known[1] is not payload.attributes
+            ):
+                now = hash(tuple((name, repr(value)) for name, value in sorted(payload.attributes.items())))
+                known = (now if known is None else known[0]), payload.attributes, now
+            seen[payload.id] = known
+            if payload.state is PayloadState.RUNNING and known[0] != known[2]:
                 found.append(payload.id)
-        self._first = first
+        self._seen = seen
         return frozenset(found)

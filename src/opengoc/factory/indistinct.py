@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -22,25 +22,90 @@ _EQUALITY: Final = frozenset({"==", "!="})
 _IDENTITY: Final = frozenset({"=?=", "=!="})
 
 
-def classes(node: Node, job_part: Node, jobs: Column, entries: Column) -> tuple[Numbers, Numbers] | None:
-    """Places of one value of each class, and for each value its class; None where the clause sees them all.
+def seen_apart(node: Node, job_part: Node, entries: Column) -> Distinction | None:
+    """What the clause tells apart of the values of ``job_part``; None where it sees them all.
 
-    ``jobs`` are the values of ``job_part``, ``entries`` those of the part that names the entry.
+    ``entries`` are the values of the part that names the entry.
     """
     if isinstance(node, Binary) and job_part in (node.left, node.right):
         other = node.right if node.left == job_part else node.left
         if _is_of_entry(other) and node.operator in _ORDER | _EQUALITY | _IDENTITY:
-            return _grouped(jobs, _places_of_numbers(jobs, entries), _classes_of_texts(node, jobs, entries))
+            return Comparison(node.operator, entries)
     if isinstance(node, Call) and node.function in ("stringlistmember", "stringlistimember"):
         item, texts, *more = node.arguments
         if item == job_part and _is_of_entry(texts) and not more:
-            return _grouped(jobs, [], _classes_of_items(node.function, jobs, entries))
+            return Membership(node.function, entries)
     return None
 
 
 def _is_of_entry(node: Node) -> bool:
     """Whether it names the entry and nothing else."""
     return {each.side for each in references(node)} == {"entry"}
+
+
+class Comparison:
+    """A comparison of jobs' values with these entries' values."""
+
+    def __init__(self, sign: str, entries: Column) -> None:
+        self._sign = sign
+        is_whole = (entries.kind == INT) | (entries.kind == BOOL)
+        reals = np.unique(entries.real[is_whole | (entries.kind == REAL)])
+        self._integers = np.unique(entries.integer[is_whole])
+        self._reals = reals[~np.isnan(reals)]
+        texts = _texts(entries)
+        self._numbers = _numbered(texts if sign in _IDENTITY else map(fold, texts))
+        self._ordered = sorted(map(fold, texts)) if sign in _ORDER else []
+
+    def classes(self, jobs: Column) -> tuple[Numbers, Numbers]:
+        """Places of one value of each class, and for each value its class."""
+        return _grouped(jobs, self._places_of_numbers(jobs), self._classes_of_texts(jobs))
+
+    def _places_of_numbers(self, jobs: Column) -> list[tuple[Numbers, int]]:
+        """Places of numbers among the entries': integers exactly, and every number as a real."""
+        is_whole = (jobs.kind == INT) | (jobs.kind == BOOL)
+        by_integer = np.where(is_whole, _place(self._integers, jobs.integer), 0)
+        # NaN lies nowhere.
+        nowhere = 2 * len(self._reals) + 1
+        by_real = np.where(np.isnan(jobs.real), nowhere, _place(self._reals, jobs.real))
+        return [(by_integer, 2 * len(self._integers) + 1), (by_real, nowhere + 1)]
+
+    def _classes_of_texts(self, jobs: Column) -> Numbers:
+        found = np.zeros(len(jobs.kind), np.int64)
+        is_text, is_other = jobs.kind == STRING, jobs.kind == OTHER
+        # Lists may be equal to themselves alone.
+        found[is_other] = np.arange(int(is_other.sum()))
+        texts = _texts(jobs)
+        if self._sign in _ORDER:
+            folded = map(fold, texts)
+            found[is_text] = [
+                bisect_left(self._ordered, each) + bisect_right(self._ordered, each) for each in folded
+            ]
+        else:
+            keys = texts if self._sign in _IDENTITY else map(fold, texts)
+            found[is_text] = [self._numbers.get(key, 0) for key in keys]
+        return found
+
+
+class Membership:
+    """Whether jobs' values are items of these entries' string lists."""
+
+    def __init__(self, function: str, entries: Column) -> None:
+        self._ignores_case = function == "stringlistimember"
+        known = [item for text in dict.fromkeys(_texts(entries)) for item in items(text)]
+        self._numbers = _numbered(map(fold, known) if self._ignores_case else known)
+
+    def classes(self, jobs: Column) -> tuple[Numbers, Numbers]:
+        """Places of one value of each class, and for each value its class."""
+        found = np.zeros(len(jobs.kind), np.int64)
+        is_text = jobs.kind == STRING
+        found[~is_text] = np.arange(int((~is_text).sum()))
+        texts = _texts(jobs)
+        keys = map(fold, texts) if self._ignores_case else texts
+        found[is_text] = [self._numbers.get(key, 0) for key in keys]
+        return _grouped(jobs, [], found)
+
+
+Distinction: TypeAlias = Comparison | Membership
 
 
 def _grouped(jobs: Column, numbers: list[tuple[Numbers, int]], texts: Numbers) -> tuple[Numbers, Numbers]:
@@ -55,61 +120,18 @@ def _grouped(jobs: Column, numbers: list[tuple[Numbers, int]], texts: Numbers) -
     return first, code
 
 
-def _places_of_numbers(jobs: Column, entries: Column) -> list[tuple[Numbers, int]]:
-    """Places of numbers among the entries': integers exactly, and every number as a real."""
-    is_whole = (entries.kind == INT) | (entries.kind == BOOL)
-    integers = np.unique(entries.integer[is_whole])
-    reals = np.unique(entries.real[is_whole | (entries.kind == REAL)])
-    reals = reals[~np.isnan(reals)]
-    by_integer = np.where((jobs.kind == INT) | (jobs.kind == BOOL), _place(integers, jobs.integer), 0)
-    # NaN lies nowhere.
-    by_real = np.where(np.isnan(jobs.real), 2 * len(reals) + 1, _place(reals, jobs.real))
-    return [(by_integer, 2 * len(integers) + 1), (by_real, 2 * len(reals) + 2)]
-
-
 def _place(ordered: Any, values: Any) -> Numbers:
     """Even: between two, odd: equal to one."""
     place: Numbers = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
     return place
 
 
-def _classes_of_texts(node: Binary, jobs: Column, entries: Column) -> Numbers:
-    found = np.zeros(len(jobs.kind), np.int64)
-    is_text, is_other = jobs.kind == STRING, jobs.kind == OTHER
-    # Lists may be equal to themselves alone.
-    found[is_other] = np.arange(int(is_other.sum()))
-    if jobs.objects is None or not is_text.any():
-        return found
-    texts: list[str] = jobs.objects[is_text].tolist()
-    known: list[str] = [] if entries.objects is None else entries.objects[entries.kind == STRING].tolist()
-    if node.operator in _IDENTITY:
-        found[is_text] = _number_known(texts, known)
-    elif node.operator in _EQUALITY:
-        found[is_text] = _number_known(map(fold, texts), map(fold, known))
-    else:
-        ordered = sorted(map(fold, known))
-        folded = map(fold, texts)
-        found[is_text] = [bisect_left(ordered, each) + bisect_right(ordered, each) for each in folded]
+def _texts(values: Column) -> list[str]:
+    """Those of the values that are texts."""
+    found: list[str] = [] if values.objects is None else values.objects[values.kind == STRING].tolist()
     return found
 
 
-def _classes_of_items(function: str, jobs: Column, entries: Column) -> Numbers:
-    found = np.zeros(len(jobs.kind), np.int64)
-    is_text = jobs.kind == STRING
-    found[~is_text] = np.arange(int((~is_text).sum()))
-    if jobs.objects is None or not is_text.any():
-        return found
-    lists: list[str] = [] if entries.objects is None else entries.objects[entries.kind == STRING].tolist()
-    known = [item for text in dict.fromkeys(lists) for item in items(text)]
-    texts: list[str] = jobs.objects[is_text].tolist()
-    if function == "stringlistmember":
-        found[is_text] = _number_known(texts, known)
-    else:
-        found[is_text] = _number_known(map(fold, texts), map(fold, known))
-    return found
-
-
-def _number_known(keys: Iterable[Any], known: Iterable[Any]) -> list[int]:
-    """For each key its number among those known, from 1; 0 for any other."""
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(known), 1)}
-    return [numbers.get(key, 0) for key in keys]
+def _numbered(keys: Iterable[Any]) -> dict[Any, int]:
+    """The different keys, numbered from 1; 0 is for any other."""
+    return {key: number for number, key in enumerate(dict.fromkeys(keys), 1)}

@@ -6,11 +6,12 @@ Jobs are clustered on what the policy names of them; the pairs are counted by ``
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from opengoc.factory.bits import Numbers
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.engine import Matcher
 from opengoc.factory.model import Payload, PayloadState
@@ -38,12 +39,28 @@ class Cluster:
         return max(0, min(cores // self.cores, by_memory))
 
 
+@dataclass(kw_only=True, eq=False)
+class _Known:
+    """What was worked out about one VO."""
+
+    #: What the matcher was made of.
+    tree: Node
+    matcher: Matcher
+    #: Of the configuration and of the matcher, when the clusters were made.
+    digest: str = ""
+    edition: int = 0
+    #: By number, with the jobs of the last cycle that had any.
+    clusters: dict[int, Cluster] = field(default_factory=dict)
+
+
 class Matching:
-    """Matches cycle after cycle: what was worked out about jobs and entries is kept for the next."""
+    """Matches cycle after cycle: what was worked out about jobs and entries is kept for the next.
+
+    A payload whose attributes are the same object as in the cycle before is not read again.
+    """
 
     def __init__(self) -> None:
-        #: By VO: the tree that its matcher was made of, and the matcher.
-        self._matchers: dict[str, tuple[Node, Matcher]] = {}
+        self._known: dict[str, _Known] = {}
 
     def match(self, configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cluster, ...]:
         """The jobs as clusters, each with the entries whose requirements are true for it.
@@ -54,6 +71,8 @@ class Matching:
         by_vo: dict[str, list[Payload]] = {}
         for payload in payloads:
             by_vo.setdefault(payload.vo, []).append(payload)
+        # The jobs of a VO that has none any more are not kept.
+        self._known = {vo: known for vo, known in self._known.items() if vo in by_vo}
         return tuple(
             cluster for vo, jobs in by_vo.items() for cluster in self._clusters(configuration, vo, jobs)
         )
@@ -61,36 +80,44 @@ class Matching:
     def _clusters(self, configuration: Configuration, vo: str, jobs: list[Payload]) -> Iterator[Cluster]:
         requirements = configuration.requirements(vo)
         if requirements is None:
-            yield _cluster(configuration, jobs[0], names=(), entries=(), idle=_idle(jobs), jobs=len(jobs))
+            idle = sum(job.state is PayloadState.IDLE for job in jobs)
+            made = _cluster(configuration, jobs[0], names=(), entries=())
+            yield replace(made, idle=idle, running=len(jobs) - idle)
             return
-        matcher = self._matcher(configuration, vo, requirements.tree)
-        numbers = matcher.cluster(job.attributes for job in jobs)
+        known = self._of_vo(configuration, vo, requirements.tree)
+        numbers = known.matcher.follow([job.attributes for job in jobs])
+        if (known.digest, known.edition) != (configuration.digest, known.matcher.edition):
+            known.clusters = {}
+            known.digest, known.edition = configuration.digest, known.matcher.edition
         sizes = np.bincount(numbers)
-        idle = np.bincount(numbers, weights=[job.state is PayloadState.IDLE for job in jobs])
-        for number, first in _firsts(numbers.tolist()).items():
-            yield _cluster(
-                configuration,
-                jobs[first],
-                names=requirements.job_attributes,
-                entries=matcher.entries_of(number),
-                idle=int(idle[number]),
-                jobs=int(sizes[number]),
-            )
+        idle_jobs = np.bincount(numbers, weights=[job.state is PayloadState.IDLE for job in jobs])
+        for number, first in _firsts(numbers):
+            cluster = known.clusters.get(number)
+            if cluster is None:
+                entries = known.matcher.entries_of(number)
+                names = requirements.job_attributes
+                cluster = _cluster(configuration, jobs[first], names=names, entries=entries)
+            idle, running = int(idle_jobs[number]), int(sizes[number] - idle_jobs[number])
+            if (cluster.idle, cluster.running) != (idle, running):
+                cluster = replace(cluster, idle=idle, running=running)
+            known.clusters[number] = cluster
+            yield cluster
 
-    def _matcher(self, configuration: Configuration, vo: str, tree: Node) -> Matcher:
-        """What matches the VO's jobs: the one of the last cycle, with the entries of this one."""
+    def _of_vo(self, configuration: Configuration, vo: str, tree: Node) -> _Known:
+        """What is known of the VO's jobs from the last cycle, with the entries of this one."""
+        known = self._known.get(vo)
+        if known is not None and known.tree == tree and known.digest == configuration.digest:
+            return known
         entries = {
             name: entry.values()
             for name, entry in sorted(configuration.entries.items())
             if entry.enabled and vo in entry.vos
         }
-        of_tree, matcher = self._matchers.get(vo, (None, None))
-        if matcher is None or of_tree != tree:
-            matcher = Matcher(tree, entries)
-            self._matchers[vo] = (tree, matcher)
+        if known is None or known.tree != tree:
+            known = self._known[vo] = _Known(tree=tree, matcher=Matcher(tree, entries))
         else:
-            matcher.change_entries(entries)
-        return matcher
+            known.matcher.change_entries(entries)
+        return known
 
 
 def match(configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cluster, ...]:
@@ -98,32 +125,25 @@ def match(configuration: Configuration, payloads: Iterable[Payload]) -> tuple[Cl
     return Matching().match(configuration, payloads)
 
 
-def _firsts(numbers: list[int]) -> dict[int, int]:
-    """The place of each number's first appearance, in order."""
-    found: dict[int, int] = {}
-    for place, number in enumerate(numbers):
-        found.setdefault(number, place)
-    return found
-
-
-def _idle(jobs: Iterable[Payload]) -> int:
-    return sum(job.state is PayloadState.IDLE for job in jobs)
+def _firsts(numbers: Numbers) -> list[tuple[int, int]]:
+    """Each different number with the place where it first appears, in the order of places."""
+    first = np.full(int(numbers.max(initial=-1)) + 1, -1, np.int64)
+    # Of places with one number the last that is written stays: the first of all.
+    first[numbers[::-1]] = np.arange(len(numbers))[::-1]
+    present = np.nonzero(first >= 0)[0]
+    present = present[np.argsort(first[present])]
+    return list(zip(present.tolist(), first[present].tolist(), strict=True))
 
 
 def _cluster(
-    configuration: Configuration,
-    example: Payload,
-    *,
-    names: tuple[str, ...],
-    entries: tuple[str, ...],
-    idle: int,
-    jobs: int,
+    configuration: Configuration, example: Payload, *, names: tuple[str, ...], entries: tuple[str, ...]
 ) -> Cluster:
+    """The cluster of jobs like the example, none counted yet."""
     return Cluster(
         vo=example.vo,
         attributes={name: example.attributes[name] for name in names if name in example.attributes},
-        idle=idle,
-        running=jobs - idle,
+        idle=0,
+        running=0,
         entries=entries,
         cores=_asked(configuration, example, "RequestCpus"),
         memory_mib=_asked(configuration, example, "RequestMemory"),

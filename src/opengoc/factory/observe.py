@@ -10,6 +10,7 @@ from typing import TypeVar
 from opengoc.condor.classads import Ad, literal
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
+from opengoc.factory.carried import Carried
 from opengoc.factory.model import (
     Payload,
     PayloadState,
@@ -90,8 +91,14 @@ def observe(
     factory_name: str,
     job_attributes: Iterable[str],
     submissions: Sequence[Submission],
+    carried: Carried | None = None,
 ) -> Snapshot:
-    """The snapshot of now. Never raises for a daemon that does not answer: its part is incomplete then."""
+    """The snapshot of now. Never raises for a daemon that does not answer: its part is incomplete then.
+
+    With ``carried``, the attributes of a job that did not change are the object of the snapshot before.
+    """
+    carried = carried or Carried()
+    carried.begin()
     asked = dict.fromkeys(("VO", *job_attributes))
     names = [*_PAYLOAD_NAMES, *(name for name in asked if name not in _PAYLOAD_NAMES)]
     # The pilots first, the pool after: a pilot that joins meanwhile is then seen twice, never missed.
@@ -100,7 +107,9 @@ def observe(
     slots = pool.slots(_SLOTS, _SLOT_NAMES, texts=_SLOT_TEXTS)
     in_queue = {pilot.id for pilot in pilots.items}
     return Snapshot(
-        queues=tuple(_each(queue, partial(_payload, schedd=schedd)) for schedd, queue in queues),
+        queues=tuple(
+            _each(queue, partial(_payload, schedd=schedd, carried=carried)) for schedd, queue in queues
+        ),
         pilots=pilots,
         slots=_each(slots, _slot),
         submissions=tuple(each for each in submissions if each.pilot_id not in in_queue),
@@ -131,15 +140,16 @@ def _each(found: Observation[Ad], read: Callable[[Ad], T]) -> Observation[T]:
     )
 
 
-def _payload(ad: Ad, *, schedd: str) -> Payload:
+def _payload(ad: Ad, *, schedd: str, carried: Carried) -> Payload:
     state = _PAYLOAD_STATES[ad["JobStatus"]]
     # One that waits again may still say where it ran.
     where = _WHERE if state is PayloadState.RUNNING else {}
+    job = f"{schedd}#{ad['ClusterId']}.{ad['ProcId']}"
     return Payload(
-        id=f"{schedd}#{ad['ClusterId']}.{ad['ProcId']}",
+        id=job,
         vo=str(ad.get("VO", "")),
         state=state,
-        attributes={name: ad[name] for name in ad if name not in _PAYLOAD_NAMES},
+        attributes=carried.carry(job, {name: ad[name] for name in ad if name not in _PAYLOAD_NAMES}),
         **{field: str(ad.get(name, "")) for field, name in where.items()},
     )
 

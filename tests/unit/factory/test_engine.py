@@ -133,10 +133,24 @@ class ForgetfulCycles(Cycles):
         engine._WORTH_FORGETTING = _WORTH_FORGETTING  # type: ignore[misc]
 
 
+class Listings(ForgetfulCycles):
+    """The same, with a whole list of jobs each time, and new objects for those that are new or changed."""
+
+    @rule(
+        added=st.dictionaries(st.integers(0, 20), ads(JOB), max_size=6),
+        removed=st.sets(st.integers(0, 20), max_size=12),
+    )
+    def next_cycle(self, added: dict[int, Ad], removed: set[int]) -> None:
+        new = {job: dict(ad) for job, ad in added.items()}
+        self.jobs = new | {job: ad for job, ad in self.jobs.items() if job not in {*removed, *added}}
+        self.matcher.follow(self.jobs.values())
+
+
 _WORTH_FORGETTING = engine._WORTH_FORGETTING
 TestCycles = Cycles.TestCase
 TestForgetfulCycles = ForgetfulCycles.TestCase
-TestCycles.settings = TestForgetfulCycles.settings = settings(
+TestListings = Listings.TestCase
+TestCycles.settings = TestForgetfulCycles.settings = TestListings.settings = settings(
     max_examples=30, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
