@@ -23,6 +23,7 @@ from opengoc.factory import findings
 from opengoc.factory.act import Actor
 from opengoc.factory.applied import applied_now
 from opengoc.factory.bundles import Bundles, Sources
+from opengoc.factory.carried import Carried
 from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
 from opengoc.factory.decide import decide
 from opengoc.factory.findings import Known
@@ -144,6 +145,7 @@ class Runner:
         self._recent = RecentJobs(loop.premises.folder)
         self._ends = Ends(loop.premises.folder, now=utc_now())
         self._first_seen = FirstSeen()
+        self._carried = Carried()
         self._sent = self._read_sent()
         self._source = SourceWatch(loop.sources)
         self._force = loop.force()
@@ -168,6 +170,7 @@ class Runner:
             # All that are declared: a plan may name what the policy in force does not.
             job_attributes=sorted(each.name for each in configuration.policy.vocabulary.job.values()),
             submissions=self._actor.submissions(),
+            carried=self._carried,
         )
         with loop.database.read() as connection:
             registry = load_registry(connection)
