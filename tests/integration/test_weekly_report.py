@@ -172,7 +172,7 @@ def test_a_source_that_is_away_gives_no_number_and_says_why(home: Home) -> None:
     away = replace(source, name="other", path=home.folder / "nowhere")
     home.stores = replace(home.stores, accounting=(away,))
     jobs = figure(home.draft(), "payload_jobs", vo="ligo")
-    assert (jobs.state, jobs.reason) == (FigureState.MISSING, "never read: run goc accounting collect")
+    assert (jobs.state, jobs.reason) == (FigureState.MISSING, "other: never read: run goc accounting collect")
 
 
 def test_a_late_record_makes_a_revision_that_names_it_and_the_past_stays(home: Home) -> None:

@@ -1,35 +1,62 @@
-"""Which days of which source are complete, and which lack something, with the reason.
+"""What the sources lack: the state of each day, and the gaps, each with its evidence. Pure.
 
-A day is missing when nothing of it was read. It is partial when the source says that something of it may be
-lost, when it is not over or not read to its end, or when far fewer jobs ended than the source's own norm: the
-median of its other days of the window. It is complete otherwise; a day on which the site was down is no gap.
+A source that is expected and silent is a gap; one that is not expected and silent is none. Time in which the
+site was down counts neither as silence nor towards the norm of a day (``norm``): what that explains is told,
+and no alarm. It stays lacking all the same where it was not read: nobody knows what ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from statistics import median
+from typing import Any
 
-from opengoc.accounting.state import SourceState
-from opengoc.accounting.usage import Question, usage
+from opengoc.accounting.expected import SILENT_HOURS, Expectation
+from opengoc.accounting.model import EARLIEST
+from opengoc.accounting.norm import WEEKS, Norm, norm
+from opengoc.accounting.runs import Told
+from opengoc.accounting.sequences import Hole
+from opengoc.accounting.state import SourceState, State
+from opengoc.base.instant import format_instant
 from opengoc.base.interval import Interval, day, union
-from opengoc.store.lake import Lake
 
-#: A day with less than this part of the norm is suspected to lack records.
-_LEAST = 0.2
-#: Fewer days than this, or fewer jobs on them, make no norm.
-_DAYS, _JOBS = 4, 20
+_HOUR = 3600.0
+_DAY = timedelta(days=1)
+#: Evidence that grows by the minute while a gap lasts.
+GROWING = ("silent_hours", "site_down_hours")
 
 
 class Completeness(StrEnum):
     """How much of a day there is."""
 
     COMPLETE = "complete"
+    #: The day is not over, and was read so far.
+    TO_DATE = "to date"
     PARTIAL = "partial"
     MISSING = "missing"
+    #: Nothing is expected of it.
+    NOT_EXPECTED = "not expected"
+
+
+#: States in which a day lacks something.
+LACKING = (Completeness.PARTIAL, Completeness.MISSING)
+
+
+class What(StrEnum):
+    """What kind of gap it is."""
+
+    #: Not heard of, or not to be read.
+    SILENT = "silent"
+    #: Files went away, or were cut, before they were read.
+    LOST = "lost"
+    #: A run of what feeds the source failed and was not made good.
+    RUN = "run"
+    #: Batches whose numbers never came.
+    SEQUENCE = "sequence"
+    #: Far fewer records than usual.
+    FEW = "few"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,65 +64,293 @@ class DayState:
     """One day of one source."""
 
     source: str
+    #: What its records count.
+    records: str
     site: str | None
     day: date
     state: Completeness
     jobs: int
     #: What is lacking, or why less than usual is no lack; empty for an ordinary complete day.
     reason: str = ""
+    #: Why it is no alarm, e.g. that the site was down.
+    explained: str = ""
 
 
-def day_states(
-    lake: Lake,
-    states: Sequence[SourceState],
-    *,
-    window: Interval,
-    as_of: datetime,
-    downtimes: Mapping[str, Sequence[Interval]],
-) -> list[DayState]:
-    """The state of each source on each UTC day of a bounded window that had begun at ``as_of``.
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Something that a source lacks."""
 
-    ``downtimes`` are the outages of each site. Raises Temporary when the lake cannot be read.
-    """
+    source: str
+    site: str | None
+    what: What
+    #: Records that ended in this time may lack.
+    window: Interval
+    reason: str
+    #: The numbers behind it, as JSON values.
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    #: Why it is no alarm; empty for one that is.
+    explained: str = ""
+    #: Tells gaps of a source and kind apart, and stays the same while one lasts.
+    mark: str
+
+    @property
+    def key(self) -> str:
+        """Unique among all gaps."""
+        return f"{self.source}/{self.what.value}/{self.mark}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """All that is known of the completeness of one source."""
+
+    state: SourceState
+    #: When it is expected; empty: for as long as it is configured.
+    expectations: tuple[Expectation, ...] = ()
+    told: Told = field(default_factory=Told)
+    holes: tuple[Hole, ...] = ()
+    #: When a resource of its site was declared to be out.
+    outages: tuple[Interval, ...] = ()
+    #: Jobs that ended on each day, from ``WEEKS`` before the window on.
+    counts: Mapping[date, int] = field(default_factory=dict)
+
+    @property
+    def silent_hours(self) -> float:
+        """For how long it may be silent."""
+        return self.expectations[-1].silent_hours if self.expectations else SILENT_HOURS
+
+    def expected(self, of: Interval) -> bool:
+        """Whether anything of some time is expected."""
+        return not self.expectations or any(each.interval.overlaps(of) for each in self.expectations)
+
+    def lacking(self, of: date) -> str:
+        """What was not read of a day; empty where all of it was, however many records there are."""
+        window = day(of)
+        if _covers(self.told.settled, window):
+            return ""
+        for part, run in self.told.failed:
+            if part.overlaps(window):
+                return run.words
+        holes = [hole for hole in self.holes if hole.around.overlaps(window)]
+        if holes:
+            return holes[0].words
+        if any(Interval(lost.start, lost.end).overlaps(window) for lost in self.state.gaps):
+            return self._not_read(window)
+        return "" if _covers(self.told.covered, window) else self._not_read(window)
+
+    def _not_read(self, window: Interval) -> str:
+        # Who is lacking is said beside it.
+        return self.state.lacking(window).removeprefix(f"{self.state.source}: ").removeprefix("its ")
+
+    def norm(self, of: date) -> Norm | None:
+        """What is usual on a day."""
+        before = (of - timedelta(days=n) for n in range(WEEKS * 7, 0, -1))
+        return norm(of, self.counts, [each for each in before if self._was_there(each)])
+
+    def _was_there(self, of: date) -> bool:
+        since = self.state.since
+        begun = since is not None and day(of).start >= since - _DAY
+        return begun and self.expected(day(of)) and not self.lacking(of)
+
+
+def day_states(watched: Watched, window: Interval, *, as_of: datetime) -> list[DayState]:
+    """The state of a source on each UTC day of a bounded window that had begun at ``as_of``."""
+    return [_day_state(watched, each, as_of) for each in _days(window, as_of)]
+
+
+def gaps(watched: Watched, window: Interval, *, as_of: datetime) -> list[Gap]:
+    """What a source lacks of a bounded window, as known at ``as_of``."""
+    found = [*_silence(watched, as_of), *_lost(watched), *_runs(watched), *_holes(watched)]
+    found += _few(watched, window, as_of)
+    return [each for each in found if each.window.overlaps(window)]
+
+
+def _day_state(watched: Watched, of: date, as_of: datetime) -> DayState:
+    window, jobs = day(of), watched.counts.get(of, 0)
     assert window.end is not None
-    answer = usage(lake, Question(window=window, by=("source", "day"), kind=None, as_of=as_of))
-    counts: dict[tuple[str, date], int] = {}
-    for row in answer.rows:
-        key = (row.dimensions["source"], date.fromisoformat(row.dimensions["day"]))
-        counts[key] = counts.get(key, 0) + row.jobs
-    days = [(window.start + timedelta(days=n)).date() for n in range((window.end - window.start).days)]
-    begun = [each for each in days if day(each).start <= as_of]
-    return [
-        _state(state, each, begun, counts, downtimes.get(state.site or "", ()))
-        for state in states
-        for each in begun
-    ]
-
-
-def _state(
-    state: SourceState,
-    of: date,
-    days: Sequence[date],
-    counts: Mapping[tuple[str, date], int],
-    outages: Sequence[Interval],
-) -> DayState:
-    jobs = counts.get((state.source, of), 0)
-    lacking = state.lacking(day(of))
-    down = _down_hours(day(of), outages)
-    others = [counts.get((state.source, each), 0) for each in days if each != of]
-    norm = median(others) if len(others) >= _DAYS else 0.0
-    unusual = norm >= _JOBS and jobs < _LEAST * norm
-    if lacking:
-        found = Completeness.PARTIAL if jobs else Completeness.MISSING
-        reason = lacking
-    elif unusual and not down:
-        found, reason = Completeness.PARTIAL, f"{jobs} jobs ended where {norm:.0f} are usual"
+    reason = explained = ""
+    lacking = watched.lacking(of)
+    if not watched.expected(window):
+        found, reason = Completeness.NOT_EXPECTED, "not expected"
+    elif window.end > as_of and _is_read_today(watched, window):
+        found = Completeness.TO_DATE
+    elif lacking:
+        found, reason = (Completeness.PARTIAL if jobs else Completeness.MISSING), lacking
+        down = _hours(window, watched.outages)
+        explained = _down_words(down) if down and 24 - down < min(watched.silent_hours, 24.0) else ""
     else:
+        few = _few_on(watched, of) if window.end <= as_of else None
         found = Completeness.COMPLETE
-        reason = f"{jobs} jobs ended: the site was down for {down:.1f} hours" if unusual else ""
-    return DayState(source=state.source, site=state.site, day=of, state=found, jobs=jobs, reason=reason)
+        if few is not None:
+            reason, explained = few.reason, few.explained
+            found = Completeness.COMPLETE if explained else Completeness.PARTIAL
+    return DayState(
+        source=watched.state.source,
+        records=watched.state.kind,
+        site=watched.state.site,
+        day=of,
+        state=found,
+        jobs=jobs,
+        reason=reason,
+        explained=explained,
+    )
 
 
-def _down_hours(of: Interval, outages: Sequence[Interval]) -> float:
+def _is_read_today(watched: Watched, today: Interval) -> bool:
+    """Whether the day that runs was read within it, and nothing of it is known to lack."""
+    state = watched.state
+    read = state.read_through
+    lost = any(Interval(each.start, each.end).overlaps(today) for each in state.gaps)
+    failed = any(part.overlaps(today) for part, _ in watched.told.failed)
+    return state.state is State.OK and read is not None and read >= today.start and not lost and not failed
+
+
+def _silence(watched: Watched, as_of: datetime) -> Iterator[Gap]:
+    """Stretches for which the source was not heard of longer than it may be."""
+    state, allowed = watched.state, watched.silent_hours
+    heard = max(
+        [each.end for each in watched.told.covered if each.end] + [state.read_through or _never(watched)]
+    )
+    stretches = [each.interval for each in watched.expectations] or [Interval(_never(watched))]
+    for stretch in stretches:
+        start, end = max(heard, stretch.start), min(as_of, stretch.end or as_of)
+        if start >= end:
+            continue
+        quiet = Interval(start, end)
+        unexplained = quiet.seconds / _HOUR - _hours(quiet, watched.outages)
+        broken = state.state is State.MISSING or (state.state is State.NEVER and not watched.expectations)
+        if quiet.seconds / _HOUR <= allowed and not broken:
+            continue
+        said = state.reason if broken else f"silent since {heard:%Y-%m-%d %H:%M} UTC"
+        if heard <= stretch.start and not broken:
+            said = f"nothing came since it is expected, {stretch.start:%Y-%m-%d %H:%M} UTC"
+        yield Gap(
+            source=state.source,
+            site=state.site,
+            what=What.SILENT,
+            window=quiet,
+            reason=said,
+            evidence={
+                "heard": format_instant(state.read_through) if state.read_through else None,
+                "silent_hours": round(quiet.seconds / _HOUR, 2),
+                "site_down_hours": round(quiet.seconds / _HOUR - unexplained, 2),
+                "allowed_hours": allowed,
+                "state": state.state.value,
+            },
+            explained="the site was down" if unexplained <= allowed and watched.outages else "",
+            mark=format_instant(start) if state.read_through or watched.expectations else "never",
+        )
+
+
+def _never(watched: Watched) -> datetime:
+    """From when on a source that was never heard of is silent."""
+    if watched.expectations:
+        return watched.expectations[0].interval.start
+    return watched.state.since or EARLIEST
+
+
+def _lost(watched: Watched) -> Iterator[Gap]:
+    for lost in watched.state.gaps:
+        window = Interval(lost.start, lost.end)
+        if not _covers(watched.told.settled, window):
+            yield Gap(
+                source=watched.state.source,
+                site=watched.state.site,
+                what=What.LOST,
+                window=window,
+                reason=lost.reason,
+                mark=format_instant(lost.start),
+            )
+
+
+def _runs(watched: Watched) -> Iterator[Gap]:
+    for part, run in watched.told.failed:
+        yield Gap(
+            source=watched.state.source,
+            site=watched.state.site,
+            what=What.RUN,
+            window=part,
+            reason=run.words,
+            evidence={
+                "outcome": run.outcome.value,
+                "backlog": run.backlog,
+                "told_at": format_instant(run.at),
+            },
+            mark=format_instant(part.start),
+        )
+
+
+def _holes(watched: Watched) -> Iterator[Gap]:
+    for hole in watched.holes:
+        if not _covers(watched.told.settled, hole.around):
+            yield Gap(
+                source=watched.state.source,
+                site=watched.state.site,
+                what=What.SEQUENCE,
+                window=hole.around,
+                reason=hole.words,
+                evidence={
+                    "first": hole.first,
+                    "last": hole.last,
+                    "noticed_at": format_instant(hole.noticed_at),
+                },
+                mark=f"{format_instant(hole.around.start)}/{hole.first}",
+            )
+
+
+def _few(watched: Watched, window: Interval, as_of: datetime) -> Iterator[Gap]:
+    for each in _days(window, as_of):
+        span = day(each)
+        if span.end is None or span.end > as_of or not watched.expected(span) or watched.lacking(each):
+            continue
+        few = _few_on(watched, each)
+        if few is not None:
+            yield few
+
+
+def _few_on(watched: Watched, of: date) -> Gap | None:
+    """What a day has less than usual; None for an ordinary one."""
+    jobs, usual, span = watched.counts.get(of, 0), watched.norm(of), day(of)
+    if usual is None or jobs >= usual.least or _covers(watched.told.settled, span):
+        return None
+    down = _hours(span, watched.outages)
+    explained = jobs >= usual.least * (1 - down / 24) if down else False
+    return Gap(
+        source=watched.state.source,
+        site=watched.state.site,
+        what=What.FEW,
+        window=span,
+        reason=f"{jobs} jobs ended where {usual.jobs:.0f} are usual",
+        evidence={
+            "jobs": jobs,
+            "usual": usual.jobs,
+            "least": round(usual.least, 1),
+            "days": usual.days,
+            "site_down_hours": round(down, 2),
+        },
+        explained=_down_words(down) if explained else "",
+        mark=of.isoformat(),
+    )
+
+
+def _down_words(hours: float) -> str:
+    return f"the site was down for {hours:.1f} hours"
+
+
+def _days(window: Interval, as_of: datetime) -> list[date]:
+    assert window.end is not None
+    count = -(-(window.end - window.start) // _DAY)
+    every = [(window.start + n * _DAY).date() for n in range(count)]
+    return [each for each in every if day(each).start <= as_of]
+
+
+def _hours(of: Interval, outages: Sequence[Interval]) -> float:
     parts = [part for outage in outages if (part := of.intersection(outage)) is not None]
-    return sum(part.seconds for part in union(parts)) / 3600
+    return sum(part.seconds for part in union(parts)) / _HOUR
+
+
+def _covers(parts: Sequence[Interval], window: Interval) -> bool:
+    return any(
+        each.start <= window.start
+        and (each.end is None or (window.end is not None and window.end <= each.end))
+        for each in parts
+    )

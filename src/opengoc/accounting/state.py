@@ -77,8 +77,11 @@ class SourceState:
             if Interval(gap.start, gap.end).overlaps(window):
                 return f"{self.source}: {gap.reason}"
         if window.end is None or self.read_through is None or self.read_through < window.end:
+            why = f": {self.reason}" if self.reason else ""
             return (
-                f"{self.source}: read up to {format_instant(self.read_through)}" if self.read_through else ""
+                f"{self.source}: read up to {format_instant(self.read_through)}{why}"
+                if self.read_through
+                else ""
             )
         if self.since > window.start:
             return f"{self.source}: its records begin {format_instant(self.since)}"
@@ -114,16 +117,19 @@ def save(conn: Connection, state: SourceState, *, now: datetime, who: str) -> No
 
 def load(conn: Connection, source: Source, *, known_at: datetime | None = None) -> SourceState:
     """The state of a source as known at a time (None: now); ``never`` before its first reading."""
-    fact = facts.get(conn, KIND, source.name, known_at=known_at)
-    if fact is None or fact.value is None:
-        return SourceState(
-            source=source.name,
-            kind=source.kind.value,
-            site=source.site,
-            state=State.NEVER,
-            reason="never read: run goc accounting collect",
-        )
-    return _from_json(source.name, fact.value)
+    return load_named(conn, source.name, known_at=known_at) or SourceState(
+        source=source.name,
+        kind=source.kind.value,
+        site=source.site,
+        state=State.NEVER,
+        reason="never read: run goc accounting collect",
+    )
+
+
+def load_named(conn: Connection, name: str, *, known_at: datetime | None = None) -> SourceState | None:
+    """The state of the source of a name; None where nothing was ever had of it."""
+    fact = facts.get(conn, KIND, name, known_at=known_at)
+    return None if fact is None or fact.value is None else _from_json(name, fact.value)
 
 
 def load_all(

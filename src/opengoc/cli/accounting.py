@@ -18,7 +18,6 @@ from opengoc.accounting.corrections import Standing
 from opengoc.accounting.export import FORMATS as EXPORTS
 from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.figures import completeness
-from opengoc.accounting.gaps import Completeness, day_states
 from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
@@ -28,14 +27,14 @@ from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
-from opengoc.base.instant import format_instant, parse_instant, utc_now
-from opengoc.base.interval import Interval, week, week_name
+from opengoc.base.instant import format_instant, utc_now
+from opengoc.base.interval import week_name
 from opengoc.base.units import hours
+from opengoc.cli.accounting_completeness import expect_app, gaps, heartbeat, runs, window_of
 from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
-from opengoc.registry.downtime import Severity
 from opengoc.store.hold import hold
 
 app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
@@ -52,6 +51,10 @@ SourceName = Annotated[
 app.command(name="import")(import_)
 app.command()(send)
 app.add_typer(corrections_app, name="corrections")
+app.add_typer(expect_app, name="expect")
+app.command()(heartbeat)
+app.command()(runs)
+app.command()(gaps)
 
 
 def _states(house: House, as_of: datetime | None) -> list[SourceState]:
@@ -136,7 +139,7 @@ def usage(
     if not (start or end or week_):
         week_ = week_name(moment)
     question = Question(
-        window=_window(start, end, week_),
+        window=window_of(start, end, week_),
         by=[name for name in (part.strip() for part in by.split(",")) if name],
         kind=_kind(kind),
         as_of=moment,
@@ -176,7 +179,7 @@ def export_(
 ) -> None:
     """Write the records that stand to a file, in a format of ours or of others."""
     wanted = Wanted(
-        window=_window(start, end, week_), kind=_kind(kind), source=source, as_of=as_of or utc_now()
+        window=window_of(start, end, week_), kind=_kind(kind), source=source, as_of=as_of or utc_now()
     )
     count = export(house_of(ctx).lake, wanted, form, output)
     emit(
@@ -184,51 +187,6 @@ def export_(
         as_json=as_json,
         text=lambda: f"{count} records to {escape(str(output))}",
     )
-
-
-@app.command()
-def gaps(
-    ctx: typer.Context,
-    start: Annotated[str | None, typer.Option("--from", help="From this UTC day.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="To this UTC day, which is left out.")] = None,
-    week_: Annotated[str | None, typer.Option("--week", help="An ISO week, 2026-W47, instead.")] = None,
-    as_of: AsOf = None,
-    as_json: Json = False,
-) -> None:
-    """Days of sources that lack something; exit code 1 when there are any. By default of the current week."""
-    house, moment = house_of(ctx), as_of or utc_now()
-    window = _window(start, end, week_ if start or end or week_ else week_name(moment))
-    found = day_states(
-        house.lake, _states(house, as_of), window=window, as_of=moment, downtimes=_outages(house, moment)
-    )
-    lacking = [each for each in found if each.state is not Completeness.COMPLETE]
-    emit(
-        {
-            "days": [
-                {**asdict(each), "day": each.day.isoformat(), "state": each.state.value} for each in found
-            ],
-            "as_of": moment,
-        },
-        as_json=as_json,
-        text=lambda: table(
-            ["Source", "Site", "Day", "State", "Jobs#", "Reason"],
-            [(e.source, e.site, e.day, e.state.value, e.jobs, escape(e.reason)) for e in lacking],
-            empty=f"{window}: every day of every source is complete",
-        ),
-    )
-    if lacking:
-        raise typer.Exit(1)
-
-
-def _outages(house: House, as_of: datetime) -> dict[str, list[Interval]]:
-    """When a resource of each site was declared to be out."""
-    registry = house.registry(known_at=as_of)
-    found: dict[str, list[Interval]] = {}
-    for downtime in registry.downtimes.values():
-        resource = registry.resources.get(downtime.resource)
-        if resource is not None and not downtime.cancelled and downtime.severity is Severity.OUTAGE:
-            found.setdefault(resource.site, []).append(downtime.interval)
-    return found
 
 
 @app.command()
@@ -348,16 +306,6 @@ def _corrections(house: House, as_of: datetime) -> list[Standing]:
 def _countries(house: House, as_of: datetime) -> dict[str, str]:
     sites = house.registry(known_at=as_of).sites.values()
     return {site.name: site.country for site in sites if site.country}
-
-
-def _window(start: str | None, end: str | None, name: str | None) -> Interval:
-    if name is not None:
-        if start or end:
-            raise InvalidInput("--week", name, "cannot stand beside --from and --to")
-        return week(name)
-    if start is None or end is None:
-        raise InvalidInput("--from, --to", (start, end), "give both, or --week")
-    return Interval(parse_instant(start, "--from"), parse_instant(end, "--to"))
 
 
 def _kind(name: str) -> Kind | None:

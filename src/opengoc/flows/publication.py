@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from opengoc.accounting import expected, runs, sequences
 from opengoc.accounting import state as accounting_state
 from opengoc.accounting import table as usage_table
 from opengoc.base.instant import parse_instant, utc_now
@@ -36,7 +37,11 @@ _FAMILIES = {
     "resource": {USAGE, MONITORING},
     "vo": {USAGE},
     accounting_state.KIND: {USAGE},
+    expected.KIND: {USAGE},
+    runs.KIND: {USAGE},
+    sequences.KIND: {USAGE},
 }
+_OF_ACCOUNTING = (accounting_state.KIND, expected.KIND, runs.KIND, sequences.KIND)
 #: Earlier reports that a new one looks back at.
 _LOOK_BACK = timedelta(weeks=8)
 
@@ -132,6 +137,7 @@ def changes_between(stores: Stores, old: Publication, as_of: datetime) -> Iterat
                 site=known.site if known is not None else "",
             )
     yield from _registry_changes(news)
+    yield from _told_of_sources(fact for fact in news if fact.kind in _OF_ACCOUNTING)
     yield from _late_records(stores.lake, old, as_of)
     yield from _late_results(stores.lake, old, as_of)
     if old.report.week_is_over:
@@ -155,13 +161,31 @@ def _registry_changes(news: Iterable[Fact]) -> Iterator[Change]:
     """One cause a kind of entry: an import may change hundreds."""
     by_kind: dict[str, list[Fact]] = {}
     for fact in news:
-        if fact.kind not in ("downtime", accounting_state.KIND):
+        if fact.kind not in ("downtime", *_OF_ACCOUNTING):
             by_kind.setdefault(fact.kind, []).append(fact)
     for kind, several in by_kind.items():
         last = several[-1]
         what = f"{len(several)} change(s) of {kind} entries in the registry"
         cause = Cause(what=what, who=last.who, why=last.why, known_at=last.known_from)
         yield Change(cause=cause, families=frozenset(_FAMILIES[kind]))
+
+
+def _told_of_sources(news: Iterable[Fact]) -> Iterator[Change]:
+    """What was said of sources, the last word on each: that one is expected, of its runs, of its batches."""
+    for fact in {(fact.kind, fact.key): fact for fact in news}.values():
+        source, _, place = fact.key.partition("/")
+        if fact.kind == expected.KIND:
+            since = "no more" if fact.value is None else f"over {fact.valid}"
+            what = f"source {source} is expected {since}"
+        elif fact.kind == runs.KIND and place != "alive":
+            what = f"source {source}: {'heartbeat' if place == 'heartbeat' else f'run from {place}'}"
+            what += f", {(fact.value or {}).get('outcome')}"
+        elif fact.kind == sequences.KIND:
+            what = f"batches of {source} came, up to number {(fact.value or {}).get('highest')}"
+        else:
+            continue
+        cause = Cause(what=what, who=fact.who, why=fact.why, known_at=fact.known_from)
+        yield Change(cause=cause, families=frozenset({USAGE}))
 
 
 def _late_records(lake: Lake, old: Publication, as_of: datetime) -> Iterator[Change]:

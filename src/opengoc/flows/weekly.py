@@ -13,15 +13,15 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Connection
 
 from opengoc.accounting import corrections
-from opengoc.accounting import state as accounting_state
 from opengoc.accounting import table as usage_table
+from opengoc.accounting.gaps import LACKING, DayState, Watched, day_states
 from opengoc.accounting.source import Source
-from opengoc.accounting.state import SourceState, State
 from opengoc.accounting.usage import UNKNOWN, Pilot, Question, Usage, usage
-from opengoc.base.interval import Interval, day, week_name
+from opengoc.base.interval import Interval, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
 from opengoc.factory.model import SUBMISSION
+from opengoc.flows.completeness import watched
 from opengoc.flows.factory_news import applied_lines, finding_lines
 from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
@@ -91,7 +91,7 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     ended = _pilots_that_ended(stores.lake, fortnight, as_of)
     with stores.database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
-        states = accounting_state.load_all(conn, stores.accounting, known_at=as_of)
+        sources = watched(conn, stores.lake, stores.accounting, registry, window=fortnight, as_of=as_of)
         rules = corrections.standing(conn, known_at=as_of)
         pilots = _known_pilots(conn, ended, as_of)
         submitted = _submitted(conn, window, as_of)
@@ -111,7 +111,7 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
         ),
     )
     rows = _cycle_rows(stores.lake, window, as_of)
-    now, earlier = (_week_usage(answer, name, states, registry, as_of) for name in (week, before))
+    now, earlier = (_week_usage(answer, name, sources, registry, as_of) for name in (week, before))
     elapsed = _elapsed(window, as_of)
     if elapsed is not None:
         jobs = job_spells(_queue_rows(stores.lake, window, as_of), elapsed)
@@ -170,10 +170,10 @@ def _submitted(conn: Connection, window: Interval, as_of: datetime) -> Counter[s
 
 
 def _week_usage(
-    answer: Usage, week: str, states: Iterable[SourceState], registry: Registry, as_of: datetime
+    answer: Usage, week: str, sources: Iterable[Watched], registry: Registry, as_of: datetime
 ) -> WeekUsage:
     window = week_interval(week)
-    days = {each.isoformat() for each in _days(window)}
+    days = {(window.start + timedelta(days=n)).date().isoformat() for n in range(7)}
     return WeekUsage(
         week=week,
         interval=window,
@@ -190,33 +190,30 @@ def _week_usage(
                 cpu_seconds=row.cpu_seconds,
                 jobs_without_cpu=row.jobs_without_cpu,
                 suspects=row.suspects,
+                bytes=row.bytes,
             )
             for row in answer.rows
             if row.dimensions["day"] in days
         ),
-        coverage=tuple(_coverage(state, window, as_of) for state in states),
+        coverage=tuple(_coverage(day_states(each, window, as_of=as_of), each) for each in sources),
         evidence={"table": usage_table.TABLE, "version": answer.table_version, "window": str(window)},
     )
 
 
-def _coverage(state: SourceState, window: Interval, as_of: datetime) -> Coverage:
-    """Which days the source was read through; the day that runs counts when it was read within it."""
-    days = state.days(window)
-    today = day(as_of.date())
-    read = state.read_through
-    if today.overlaps(window) and state.state is State.OK and read is not None and read >= today.start:
-        days |= {as_of.date()}
-    # The report says itself whose records they are.
-    named = f"{state.source}: "
-    lacking = {
-        each: state.lacking(day(each)).removeprefix(named).removeprefix("its ")
-        for each in _days(window) - days
-    }
-    return Coverage(source=state.source, kind=state.kind, days=days, reasons=lacking)
-
-
-def _days(window: Interval) -> frozenset[date]:
-    return frozenset((window.start + timedelta(days=n)).date() for n in range(7))
+def _coverage(states: Iterable[DayState], source: Watched) -> Coverage:
+    """Which days a source has whole; of one that is not expected nothing lacks."""
+    states = list(states)
+    return Coverage(
+        source=source.state.source,
+        kind=source.state.kind,
+        site=source.state.site or "",
+        days=frozenset(each.day for each in states if each.state not in LACKING),
+        reasons={
+            each.day: f"{each.reason}; {each.explained}" if each.explained else each.reason
+            for each in states
+            if each.state in LACKING
+        },
+    )
 
 
 def _vo_name(registry: Registry, name: str) -> str:

@@ -18,7 +18,7 @@ class DayUsage:
     vo: str
     site: str
     day: date
-    #: ``payload``, ``pilot`` or ``batch`` (a site's other jobs); they are never added.
+    #: ``payload``, ``pilot``, ``batch`` (a site's other jobs) or ``transfer``; they are never added.
     kind: str
     jobs: int
     wall_seconds: float
@@ -30,15 +30,19 @@ class DayUsage:
     jobs_without_cpu: int = 0
     #: Records whose numbers contradict each other, e.g. more processor time than wall × cores.
     suspects: int = 0
+    #: Bytes moved; None where no record says any.
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """Which days a source of records was read through to their end."""
+    """Which days a source of records has whole, of those that it is expected to report."""
 
     source: str
     kind: str
     days: frozenset[date]
+    #: Site whose records they are; empty: of any site.
+    site: str = ""
     #: Why other days lack, as far as it is known.
     reasons: Mapping[date, str] = field(default_factory=dict)
 

@@ -19,8 +19,12 @@ PILOT = "pilot"
 PAYLOAD = "payload"
 #: Jobs of a site's batch system that are no pilots: test jobs of the probes, local users.
 BATCH = "batch"
+TRANSFER = "transfer"
 #: Seconds between two cycles, and a restart now and then: not worth calling a week partial.
 UNSEEN_SECONDS = 3600.0
+#: Of many reasons of a source, and of many sources that lack the same, so many are named with a figure; the
+#: section on sources has them all.
+_REASONS_SHOWN, _NAMES_SHOWN = 2, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,42 +40,60 @@ def days_of(week: WeekUsage) -> tuple[date, ...]:
     return tuple((week.interval.start + timedelta(days=n)).date() for n in range(7))
 
 
-def lack_of(week: WeekUsage, kind: str, as_of: datetime, days: Iterable[date] | None = None) -> Lack:
-    """What the records of one kind lack over the week (or over ``days`` of it), as known at ``as_of``."""
+def lack_of(
+    week: WeekUsage,
+    kind: str,
+    as_of: datetime,
+    *,
+    days: Iterable[date] | None = None,
+    site: str | None = None,
+) -> Lack:
+    """What the records of one kind lack over the week (or over ``days`` of it), as known at ``as_of``.
+
+    ``site``: of this site alone, so that a source of another site is not held against it.
+    """
     # A site's other jobs stand in the same records as its pilots.
-    source_kind = PILOT if kind == BATCH else kind
-    sources = [c for c in week.coverage if c.kind == source_kind]
+    kinds = (PILOT, BATCH) if kind == BATCH else (kind,)
+    sources = [c for c in week.coverage if c.kind in kinds and (site is None or c.site in ("", site))]
     if not sources:
-        return Lack(reason=f"no source of {kind} records", nothing_seen=True)
+        where = f" at {site}" if site else ""
+        return Lack(reason=f"no source of {kind} records{where}", nothing_seen=True)
     wanted = tuple(days) if days is not None else days_of(week)
     begun = [day for day in wanted if day <= as_of.date()]
     if not begun:
         return Lack(reason="not begun", nothing_seen=True)
-    read = {source.source: sum(day in source.days for day in begun) for source in sources}
-    if not any(read.values()):
-        return Lack(reason=_why(sources, begun) or f"no {kind} records were read", nothing_seen=True)
-    reasons = []
+    if not any(day in source.days for source in sources for day in begun):
+        unread = {source.source: _why(source, begun) or f"no {kind} records were read" for source in sources}
+        return Lack(reason=_named(unread), nothing_seen=True)
     assert week.interval.end is not None
-    if as_of < week.interval.end and as_of.date() in begun:
-        reasons.append(TO_DATE)
-    short = {name: count for name, count in read.items() if count < len(begun)}
-    if len(set(read.values())) == 1 and short:
-        reasons.append(f"records of {min(short.values())} of {len(begun)} days")
-    else:
-        reasons.extend(f"{name}: {count} of {len(begun)} days" for name, count in sorted(short.items()))
-    return Lack(reason=", ".join(reasons))
-
-
-def _why(sources: Iterable[Coverage], days: Iterable[date]) -> str:
-    """Why these days were not read; the names of the sources only where they differ in it."""
-    days = tuple(days)
-    told = {
-        source.source: "; ".join(dict.fromkeys(source.reasons[day] for day in days if day in source.reasons))
+    short = {
+        source.source: f"{count} of {len(begun)} days{f' ({why})' if (why := _why(source, begun)) else ''}"
         for source in sources
+        if (count := sum(day in source.days for day in begun)) < len(begun)
     }
-    if len(set(told.values())) == 1:
-        return next(iter(told.values()))
-    return "; ".join(f"{name}: {reason}" for name, reason in sorted(told.items()) if reason)
+    to_date = TO_DATE if as_of < week.interval.end and as_of.date() in begun else ""
+    return Lack(reason=", ".join(filter(None, (to_date, _named(short)))))
+
+
+def _why(source: Coverage, days: Iterable[date]) -> str:
+    """Why a source lacks some of these days, as far as it is known."""
+    lacking = (source.reasons.get(day) for day in days if day not in source.days)
+    reasons = list(dict.fromkeys(reason for reason in lacking if reason))
+    more = f"; and {len(reasons) - _REASONS_SHOWN} more" if len(reasons) > _REASONS_SHOWN else ""
+    return "; ".join(reasons[:_REASONS_SHOWN]) + more
+
+
+def _named(told: Mapping[str, str]) -> str:
+    """What sources lack, those together that lack the same: ``a, b: 6 of 7 days``."""
+    by_words: dict[str, list[str]] = {}
+    for name, words in sorted(told.items()):
+        by_words.setdefault(words, []).append(name)
+    return "; ".join(f"{_names(names)}: {words}" for words, names in by_words.items())
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +194,7 @@ def usage_figures(
         evidence = {**(week.evidence or {}), "records": kind, "sites": sorted({row.site for row in mine})}
         made = Measured(
             sums=add(mine),
-            lack=lack_of(week, kind, as_of),
+            lack=lack_of(week, kind, as_of, site=dimensions.get("site") or None),
             as_of=as_of,
             dimensions=dimensions,
             evidence=evidence,
@@ -191,7 +213,7 @@ def batch_figures(week: WeekUsage, site: str, as_of: datetime) -> tuple[Figure, 
     mine = [row for row in week.days if row.kind == BATCH and row.site == site]
     made = Measured(
         sums=add(mine),
-        lack=lack_of(week, BATCH, as_of),
+        lack=lack_of(week, BATCH, as_of, site=site),
         as_of=as_of,
         dimensions={"site": site},
         evidence={**(week.evidence or {}), "records": BATCH},
@@ -199,6 +221,32 @@ def batch_figures(week: WeekUsage, site: str, as_of: datetime) -> tuple[Figure, 
     return (
         made.count("batch_jobs", made.sums.jobs, "jobs"),
         made.count("batch_core_hours", hours(made.sums.core_seconds), "core hours"),
+    )
+
+
+def transfer_figures(week: WeekUsage, vo: str, as_of: datetime) -> tuple[Figure, Figure]:
+    """Bytes that a VO moved, and the mean rate over the part of the week that is over.
+
+    Missing with the reason where nothing was had of them: a transfer that nobody measured is not 0 bytes.
+    """
+    mine = [row for row in week.days if row.kind == TRANSFER and row.vo == vo]
+    known = [row.bytes for row in mine if row.bytes is not None]
+    lack = lack_of(week, TRANSFER, as_of)
+    unsaid = sum(row.jobs for row in mine if row.bytes is None)
+    if unsaid and not lack.nothing_seen:
+        lack = Lack(reason=", ".join(filter(None, (lack.reason, f"{unsaid:,} transfers state no bytes"))))
+    made = Measured(
+        sums=Sums(jobs=sum(row.jobs for row in mine if row.bytes is not None)),
+        lack=lack,
+        as_of=as_of,
+        dimensions={"vo": vo},
+        evidence={**(week.evidence or {}), "records": TRANSFER},
+    )
+    assert week.interval.end is not None
+    seconds = max(1.0, (min(week.interval.end, as_of) - week.interval.start).total_seconds())
+    return (
+        made.count("transferred_bytes", sum(known), "bytes"),
+        made.count("transfer_rate", sum(known) / seconds, "bytes/s"),
     )
 
 

@@ -1,6 +1,6 @@
 """Figures in words, the same in every format: the state is part of the text, never colour alone.
 
-``0`` is a measured nought, ``≥ 12 (records of 6 of 7 days)`` a partial count, ``≈ 85.0 % (…)`` a partial
+``0`` is a measured nought, ``≥ 12 (pool-history: 6 of 7 days)`` a partial count, ``≈ 85.0 % (…)`` a partial
 ratio and ``missing: …`` what could not be had; tables give the reasons in footnotes. A number is never made
 what it is not: nothing small becomes 0 and nothing below 100 % becomes 100 %.
 """
@@ -42,6 +42,7 @@ TITLES = {
     "running_jobs_mean": "Running payload jobs, mean",
     "running_jobs_peak": "Running payload jobs, peak",
     "transferred_bytes": "Data transferred",
+    "transfer_rate": "Transfer rate, mean",
     "batch_jobs": "Other jobs",
     "batch_core_hours": "Core hours of other jobs",
     "records_without_cpu": "Records without processor time",
@@ -70,10 +71,10 @@ _SHORT_UNITS = {
     "core hours": "",
     "jobs": "",
     "pilots": "",
-    "bytes": " bytes",
     "records": "",
 }
 _RATIOS = ("percent",)
+_OF_BYTES = ("bytes", "bytes/s")
 #: Causes of one correction that are written out; all of them are in the JSON.
 _CAUSES_SHOWN = 4
 
@@ -89,7 +90,19 @@ def figure_title(name: str) -> str:
 def number(value: float | int, unit: str, *, signed: bool = False) -> str:
     """The number with its unit: ``1,234``, ``12.5``, ``0.0031``, ``99.9 %``, ``+4.0 %`` when ``signed``."""
     sign = "+" if signed and value > 0 else ""
+    if unit in _OF_BYTES:
+        return f"{sign}{_bytes(value)}{unit.removeprefix('bytes')}"
     return f"{sign}{_digits(value, ratio=unit in _RATIOS)}{_SHORT_UNITS.get(unit, f' {unit}')}"
+
+
+def _bytes(value: float | int) -> str:
+    """Bytes with the prefix that leaves one to three digits before the point: ``1.25 TB``; powers of 1000."""
+    size = float(value)
+    prefixes = iter(("", "k", "M", "G", "T", "P", "E"))
+    prefix = next(prefixes)
+    while abs(size) >= 999.5 and prefix != "E":
+        size, prefix = size / 1000, next(prefixes)
+    return f"{size:.3g} {prefix}B"
 
 
 def _digits(value: float | int, *, ratio: bool) -> str:

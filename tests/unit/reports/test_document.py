@@ -91,7 +91,11 @@ def test_corrections_say_old_new_and_the_cause_that_fits(inputs: ReportInputs, r
     hours = told["wall_hours", "cms"]
     assert hours.old is not None
     assert hours.new is not None
-    assert (hours.old.reason, hours.new.reason, hours.revision) == ("records of 6 of 7 days", "", 1)
+    assert (hours.old.reason, hours.new.reason, hours.revision) == (
+        "site-history: 6 of 7 days (the history was rotated away)",
+        "",
+        1,
+    )
     assert hours.causes == (LATE.cause,)
     assert told["availability", "ITB-SLURM"].causes == (CANCELLED.cause,)
     assert ("availability", "ITB-CONDOR") not in told

@@ -163,7 +163,11 @@ def test_no_percentage_below_one_hundred_is_written_as_one_hundred(value: float)
         (0.083, "hours", "0.08"),
         (85, "percent", "85.0 %"),
         (100, "percent", "100.0 %"),
-        (1_500, "bytes", "1,500 bytes"),
+        (999, "bytes", "999 B"),
+        (1_500, "bytes", "1.5 kB"),
+        (999_600, "bytes", "1 MB"),
+        (1_254_000_000_000, "bytes", "1.25 TB"),
+        (5e6, "bytes/s", "5 MB/s"),
     ],
 )
 def test_numbers_read_as_people_write_them(value: float, unit: str, shown: str) -> None:

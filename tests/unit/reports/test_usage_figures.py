@@ -12,8 +12,16 @@ from tests.unit.reports.example_week import AS_OF, BEFORE, MONDAY, WEEK, usage_d
 
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
-from opengoc.reports.inputs import RunningSpell, WeekUsage
-from opengoc.reports.usage import batch_figures, change, days_of, lack_of, running_figures, usage_figures
+from opengoc.reports.inputs import Coverage, RunningSpell, WeekUsage
+from opengoc.reports.usage import (
+    batch_figures,
+    change,
+    days_of,
+    lack_of,
+    running_figures,
+    transfer_figures,
+    usage_figures,
+)
 
 DAYS = days_of(week_usage(WEEK, []))
 
@@ -47,7 +55,7 @@ def test_nothing_in_a_week_that_was_not_read_is_missing_with_the_reason() -> Non
     usage = week_usage(WEEK, [], holes={"pool-history": list(range(7))})
     jobs = figures_of(usage)["payload_jobs"]
     assert (jobs.state, jobs.value) == (FigureState.MISSING, None)
-    assert jobs.reason == "the history was rotated away"
+    assert jobs.reason == "pool-history: the history was rotated away"
 
 
 def test_without_a_source_there_is_no_number() -> None:
@@ -58,7 +66,43 @@ def test_without_a_source_there_is_no_number() -> None:
 def test_a_day_that_lacks_makes_the_sum_partial() -> None:
     rows = [usage_day("cms", "ITB-CONDOR", DAYS[0], "payload", 12)]
     jobs = figures_of(week_usage(WEEK, rows, holes={"pool-history": [4]}))["payload_jobs"]
-    assert (jobs.state, jobs.value, jobs.reason) == (FigureState.PARTIAL, 12, "records of 6 of 7 days")
+    why = "pool-history: 6 of 7 days (the history was rotated away)"
+    assert (jobs.state, jobs.value, jobs.reason) == (FigureState.PARTIAL, 12, why)
+
+
+def test_a_source_of_another_site_is_not_held_against_a_site() -> None:
+    rows = [usage_day("cms", "ITB-CONDOR", DAYS[0], "pilot", 12)]
+    usage = week_usage(WEEK, rows)
+    silent = replace(usage.coverage[1], source="slurm-history", site="ITB-SLURM", days=frozenset())
+    usage = replace(usage, coverage=(*usage.coverage, silent))
+    by_site = {f.name: f for f in usage_figures(usage, {"vo": "cms", "site": "ITB-CONDOR"}, AS_OF)}
+    assert (by_site["pilot_jobs"].state, by_site["pilot_jobs"].value) == (FigureState.VALUE, 12)
+    assert figures_of(usage)["pilot_jobs"].reason == "slurm-history: 0 of 7 days"
+
+
+def test_sources_that_lack_the_same_are_named_together_and_not_all_of_hundreds() -> None:
+    usage = week_usage(WEEK, [])
+    many = tuple(replace(usage.coverage[0], source=f"s{n}", days=frozenset(DAYS[:5])) for n in range(7))
+    lack = lack_of(replace(usage, coverage=(*usage.coverage, *many)), "payload", AS_OF)
+    assert lack.reason == "s0, s1, s2, s3, s4 and 2 more: 5 of 7 days"
+
+
+def test_transfers_that_were_not_measured_are_missing_and_their_rate_is_over_the_time_that_is_over() -> None:
+    seen = Coverage(source="fts", kind="transfer", days=frozenset(DAYS))
+    moved = usage_day("cms", "", DAYS[0], "transfer", 4, bytes=3_024_000_000)
+    unsaid = usage_day("cms", "", DAYS[1], "transfer", 2)
+    usage = replace(week_usage(WEEK, [moved]), coverage=(seen,))
+    end = MONDAY + timedelta(days=7)
+    total, rate = transfer_figures(usage, "cms", end)
+    assert (total.state, total.value, rate.value) == (FigureState.VALUE, 3_024_000_000, 5_000)
+    assert transfer_figures(usage, "cms", MONDAY + timedelta(days=3.5))[1].value == 10_000
+    partial, _ = transfer_figures(replace(usage, days=(moved, unsaid)), "cms", end)
+    assert (partial.value, partial.reason) == (3_024_000_000, "2 transfers state no bytes")
+    away = replace(seen, days=frozenset(), reasons=dict.fromkeys(DAYS, "timed out"))
+    lacking, _ = transfer_figures(replace(usage, days=(), coverage=(away,)), "cms", end)
+    assert (lacking.value, lacking.reason) == (None, "fts: timed out")
+    # Nobody moved anything, and it was measured.
+    assert transfer_figures(usage, "ligo", end)[0].state is FigureState.ZERO
 
 
 def test_records_of_a_source_that_was_not_read_through_still_count() -> None:

@@ -31,7 +31,10 @@ def test_each_vo_has_its_figures_and_their_change(report: Report) -> None:
     assert figure(report, "payload_jobs_week_before", vo="cms").value == 1680
     assert figure(report, "payload_jobs_change", vo="cms").value == pytest.approx(100 / 3)
     assert figure(report, "payload_jobs", vo="ligo").state is FigureState.ZERO
-    assert figure(report, "pilot_jobs", vo="cms").reason == "records of 6 of 7 days"
+    assert (
+        figure(report, "pilot_jobs", vo="cms").reason
+        == "site-history: 6 of 7 days (the history was rotated away)"
+    )
 
 
 def test_the_sites_of_a_vo_add_up_to_the_vo(report: Report) -> None:
@@ -90,7 +93,10 @@ def test_what_matters_most_comes_first(report: Report) -> None:
 def test_all_vos_are_added_up(report: Report) -> None:
     jobs = sum(figure(report, "payload_jobs", vo=vo).value or 0 for vo in ("cms", "ligo"))
     assert figure(report, "payload_jobs_of_all").value == jobs
-    assert figure(report, "wall_hours_of_all").reason == "records of 6 of 7 days"
+    assert (
+        figure(report, "wall_hours_of_all").reason
+        == "site-history: 6 of 7 days (the history was rotated away)"
+    )
     assert figure(report, "wall_hours_of_all_change").reason == "this week is partial"
 
 

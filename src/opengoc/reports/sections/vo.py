@@ -9,7 +9,7 @@ from opengoc.base.figure import Figure
 from opengoc.reports.footnotes import NOT_APPLICABLE
 from opengoc.reports.inputs import ReportInputs, WeekUsage
 from opengoc.reports.model import Cell, Section, Table
-from opengoc.reports.usage import PAYLOAD, PILOT, change, running_figures, usage_figures
+from opengoc.reports.usage import PAYLOAD, PILOT, change, running_figures, transfer_figures, usage_figures
 
 _BEFORE = "_week_before"
 #: Up to so many VOs each have a section; of more, only those with a record or a note.
@@ -42,14 +42,15 @@ def in_full(inputs: ReportInputs) -> tuple[str, ...]:
 def vo_section(inputs: ReportInputs, vo: str, as_of: datetime) -> Section:
     """Every measure of a VO against the week before, and its sites."""
     figures = {figure.name: figure for figure in compared(inputs, vo, as_of)}
-    transfer = Figure.missing(
-        "transferred_bytes", "bytes", "no source of transfer records", as_of=as_of, dimensions={"vo": vo}
-    )
+    moved, rate = transfer_figures(inputs.usage, vo, as_of)
     rows: list[tuple[Cell, ...]] = [
         (title, *_with_change(figures, payload), *_with_change(figures, pilot))
         for title, payload, pilot in _MEASURES
     ]
-    rows.append(("Data transferred", transfer, *(NOT_APPLICABLE for _ in range(5))))
+    rows += [
+        (title, figure, *(NOT_APPLICABLE for _ in range(5)))
+        for title, figure in (("Data transferred", moved), ("Transfer rate, mean", rate))
+    ]
     columns = ("", *_columns("Payload"), *_columns("Pilots"))
     table = Table(title="", columns=columns, rows=tuple(rows))
     return Section(name=section_name(vo), title=vo, blocks=(table, _sites(inputs.usage, vo, as_of)))
