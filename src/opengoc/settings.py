@@ -54,6 +54,8 @@ class FactorySettings(_Table):
     """The pilot factory: its own schedd, and the files that say where and how pilots run."""
 
     name: Name = "factory"
+    #: Name that mirrors share what is applied, paused and limited by; None: its own.
+    group: Name | None = None
     schedd: str
     collector: str
     token_directory: Path
@@ -64,6 +66,11 @@ class FactorySettings(_Table):
     entries: Path = Path("entries.toml")
     policy: Path = Path("policy.toml")
     cycle_seconds: PositiveFloat = 30.0
+
+    @property
+    def group_name(self) -> str:
+        """Name under which things are applied, paused and limited."""
+        return self.group or self.name
 
 
 class AccountingSource(_Table):

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from opengoc.base.errors import Conflict, GocError, Permanent, Temporary
 from opengoc.base.ids import new_id
+from opengoc.base.instant import utc_now
 from opengoc.condor.classads import literal
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Session
+from opengoc.factory import mirror_store
 from opengoc.factory.applied import applied_now
 from opengoc.factory.configuration import Configuration
+from opengoc.factory.mirror_store import Permit
 from opengoc.factory.model import SUBMISSION as SUBMISSION
 from opengoc.factory.model import CollectPilot, Pilot, ReleasePilot, RemovePilot, Submission, SubmitPilots
 from opengoc.factory.pilot_report import keep_report
@@ -58,8 +63,7 @@ class Actor:
     def submissions(self) -> tuple[Submission, ...]:
         """Pilots decided on whose arrival in the queue is not settled."""
         with self._database.read() as connection:
-            open_ones = ledger.effects(connection, SUBMISSION, EffectState.CLAIMED)
-        return tuple(_submission(effect) for effect in open_ones)
+            return tuple(_submission(effect) for effect in self._open(connection))
 
     def reconcile(self, pilots: Observation[Pilot], *, now: datetime) -> None:
         """Settle what arrived and abandon what did not; nothing when the queue was not seen whole."""
@@ -68,26 +72,29 @@ class Actor:
         arrived = {pilot.id for pilot in pilots.items}
         with self._database.begin() as connection:
             # What is there is settled at once: a pilot may have ended before the lease of its claim does.
-            for effect in ledger.effects(connection, SUBMISSION, EffectState.CLAIMED):
-                if effect.key in arrived:
-                    with suppress(Conflict):
-                        ledger.settle(connection, effect, now=now)
+            missing = set()
+            for effect in self._open(connection):
+                if effect.key not in arrived:
+                    missing.add(effect.key)
+                    continue
+                with suppress(Conflict):
+                    ledger.settle(connection, effect, now=now)
             # Only claims whose lease ran out are handed out again.
-            for effect in ledger.claim(
-                connection, SUBMISSION, now=now, limit=_AT_ONCE, lease_seconds=self._lease_seconds
-            ):
+            for effect in self._claim(connection, missing, now=now):
                 ledger.abandon(connection, effect, error="not in the factory's queue")
                 log.warning("action=abandon pilot=%s reason=not in the queue", effect.key)
 
-    def submit(self, action: SubmitPilots, *, now: datetime) -> int:
+    def submit(self, action: SubmitPilots, *, now: datetime, permit: Permit | None = None) -> int:
         """Submit the pilots; how many arrived. Raises Temporary or Permanent when one did not.
 
-        Raises Conflict, and submits none, when the configuration is not the one that is applied.
+        Raises Conflict, and submits none, when the configuration is not the one that is applied, or others
+        took this mirror for ended; and submits no further ones once its permit runs out.
         """
-        effects = self._decide_ids(action, now=now)
+        effects = self._decide_ids(action, permit, now=now)
         done: list[Effect] = []
         try:
             for effect in effects:
+                self._require_time(permit)
                 self._submit_one(effect.key, action, now=now)
                 done.append(effect)
                 log.info("action=submit pilot=%s entry=%s vo=%s", effect.key, action.entry, action.vo)
@@ -149,23 +156,49 @@ class Actor:
         log.info("action=collect pilot=%s folder=%s", action.pilot.id, folder)
         return end
 
-    def _decide_ids(self, action: SubmitPilots, *, now: datetime) -> Sequence[Effect]:
+    def _open(self, connection: Connection) -> list[Effect]:
+        """Submissions of this factory that are not settled: its mirrors settle their own."""
+        name = self._premises.name
+        found = ledger.effects(connection, SUBMISSION, EffectState.CLAIMED)
+        return [effect for effect in found if effect.payload.get("factory", name) == name]
+
+    def _claim(self, connection: Connection, ids: Collection[str], *, now: datetime) -> list[Effect]:
+        return ledger.claim(
+            connection,
+            SUBMISSION,
+            now=now,
+            limit=_AT_ONCE,
+            lease_seconds=self._lease_seconds,
+            keys=ids,
+        )
+
+    def _require_time(self, permit: Permit | None) -> None:
+        """Raises Conflict where a submission might arrive when others take this mirror for ended."""
+        done_by = utc_now() + timedelta(seconds=self._lease_seconds)
+        if permit is not None and done_by > permit.expires_at:
+            raise Conflict("the submissions of this cycle took too long: the next cycle goes on")
+
+    def _decide_ids(self, action: SubmitPilots, permit: Permit | None, *, now: datetime) -> Sequence[Effect]:
+        premises = self._premises
         ids = {new_id("plt") for _ in range(action.count)}
-        payload = {"entry": action.entry, "vo": action.vo, "digest": self._configuration.digest}
+        payload = {
+            "factory": premises.name,
+            "entry": action.entry,
+            "vo": action.vo,
+            "digest": self._configuration.digest,
+        }
         with self._database.begin() as connection:
+            if permit is not None:
+                mirror_store.require(connection, permit)
             # In the transaction that decides on the pilots: an apply comes before or after it.
-            applied = applied_now(connection, self._premises.name)
+            applied = applied_now(connection, premises.group)
             if applied is None or applied.digest != self._configuration.digest:
                 in_force = applied.digest[:12] if applied is not None else "nothing"
                 digest = self._configuration.digest[:12]
                 raise Conflict(f"{in_force} is in force: nothing is submitted under digest {digest}")
             for pilot_id in sorted(ids):
                 ledger.owe(connection, kind=SUBMISSION, key=pilot_id, payload=payload, due_at=now)
-            claimed = ledger.claim(
-                connection, SUBMISSION, now=now, limit=_AT_ONCE, lease_seconds=self._lease_seconds
-            )
-        # An older one whose lease ran out just now may be among them: it waits for the next reconciliation.
-        return [effect for effect in claimed if effect.key in ids]
+            return self._claim(connection, ids, now=now)
 
     def _submit_one(self, pilot_id: str, action: SubmitPilots, *, now: datetime) -> None:
         premises, configuration = self._premises, self._configuration

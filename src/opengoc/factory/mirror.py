@@ -33,6 +33,17 @@ class Holding:
     #: Longest time that one of them runs; None where nobody knows.
     walltime_seconds: int | None = None
 
+    @classmethod
+    def of(cls, states: Mapping[PilotState, int], *, coming: int, walltime_seconds: int | None) -> Holding:
+        """So many pilots in each state; those that ended take up nothing."""
+        return cls(
+            idle=states.get(PilotState.IDLE, 0),
+            held=states.get(PilotState.HELD, 0),
+            running=states.get(PilotState.RUNNING, 0),
+            coming=coming,
+            walltime_seconds=walltime_seconds,
+        )
+
     @property
     def waiting(self) -> int:
         """Those that do not run yet."""
@@ -200,6 +211,35 @@ def with_granted(
             idle=before.idle + count,
             coming=before.coming + count,
             walltime_seconds=None if known is None else max(known, walltimes[place[0]]),
+        )
+    return found
+
+
+def with_walltimes(
+    holdings: Mapping[Place, Holding], before: Mapping[Place, Holding]
+) -> dict[Place, Holding]:
+    """The holdings, each with the longest walltime that was known as long as it held anything.
+
+    What an entry says now is not what its older pilots were sent with.
+    """
+    found = dict(holdings)
+    for place in holdings.keys() & before.keys():
+        now, was = holdings[place].walltime_seconds, before[place].walltime_seconds
+        longest = was if now is None else None if was is None else max(now, was)
+        found[place] = replace(holdings[place], walltime_seconds=longest)
+    return found
+
+
+def larger(now: Mapping[Place, Holding], before: Mapping[Place, Holding]) -> dict[Place, Holding]:
+    """Of two counts of the same pilots, the larger of each number."""
+    found = dict(before) | dict(now)
+    for place in now.keys() & before.keys():
+        one, other = now[place], before[place]
+        found[place] = replace(
+            one,
+            idle=max(one.idle, other.idle),
+            held=max(one.held, other.held),
+            running=max(one.running, other.running),
         )
     return found
 

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, upd
 
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.instant import format_instant
-from opengoc.factory.mirror import Holding, Mirror, Place, Reading, is_more
+from opengoc.factory.mirror import Holding, Mirror, Place, Reading, is_more, with_walltimes
 from opengoc.store.schema import factory_groups, factory_mirrors, from_micros, insert_into, to_micros
 
 
@@ -28,6 +28,10 @@ class Permit:
     mirror: str
     version: int
     expires_at: datetime
+
+
+class Overtaken(Conflict):
+    """Another mirror took pilots since the group was read: decide again."""
 
 
 def read(conn: Connection, group: str, *, own: str) -> Reading:
@@ -49,7 +53,7 @@ def write(conn: Connection, group: str, mirror: Mirror, *, expect: int | None, n
 
     Where it has no ``counted_at``, its queue was not seen whole: what it wrote before stands. With
     ``expect``, the version of the group that its new pilots were decided at, nobody else may hold more since:
-    raises Conflict. So it does while another process writes under the same name.
+    raises Overtaken. Raises Conflict while another process writes under the same name.
     """
     version = _lock(conn, group)
     before = _own(conn, group, mirror.name)
@@ -59,9 +63,13 @@ def write(conn: Connection, group: str, mirror: Mirror, *, expect: int | None, n
             f"{format_instant(before.expires_at)}: end it, or give this one another name in [factory]"
         )
     if expect is not None and expect != version:
-        raise Conflict(f"another mirror of {group} took pilots meanwhile: decide again")
-    if before is not None and mirror.counted_at is None:
+        raise Overtaken(f"another mirror of {group} took pilots meanwhile: the next cycle goes on")
+    if mirror.counted_at is None:
+        if before is None:
+            raise Conflict(f"nobody knows what {mirror.name} holds: its queue has to be seen whole first")
         mirror = replace(mirror, holdings=before.holdings, counted_at=before.counted_at)
+    elif before is not None:
+        mirror = replace(mirror, holdings=with_walltimes(mirror.holdings, before.holdings))
     return _put(conn, group, mirror, before=before, version=version)
 
 
@@ -112,8 +120,9 @@ def require(conn: Connection, permit: Permit) -> None:
 def _put(conn: Connection, group: str, mirror: Mirror, *, before: Mirror | None, version: int) -> Permit:
     if is_more(mirror.holdings, before.holdings if before is not None else {}):
         _set_version(conn, group, version + 1)
+    written = before.version + 1 if before is not None else version
     values = {
-        "version": before.version + 1 if before is not None else version,
+        "version": written,
         "holder": mirror.holder,
         "schedd": mirror.schedd,
         "collector": mirror.collector,
@@ -125,7 +134,7 @@ def _put(conn: Connection, group: str, mirror: Mirror, *, before: Mirror | None,
     new = insert_into(conn, factory_mirrors).values(group_name=group, mirror=mirror.name, **values)
     keys = [factory_mirrors.c.group_name, factory_mirrors.c.mirror]
     conn.execute(new.on_conflict_do_update(index_elements=keys, set_=values))
-    return Permit(group=group, mirror=mirror.name, version=values["version"], expires_at=mirror.expires_at)
+    return Permit(group=group, mirror=mirror.name, version=written, expires_at=mirror.expires_at)
 
 
 def _lock(conn: Connection, group: str) -> int:

@@ -41,6 +41,13 @@ class Premises:
     pilot_file: Path
     #: Folder that the pilots' configurations and output are kept in.
     folder: Path
+    #: Name under which it shares what is applied with its mirrors; empty: its own.
+    shared_name: str = ""
+
+    @property
+    def group(self) -> str:
+        """Name under which things are applied, paused and limited."""
+        return self.shared_name or self.name
 
     def pilot_folder(self, pilot_id: str, now: datetime) -> Path:
         """Where one pilot's files are kept: a folder a day."""
