@@ -149,13 +149,13 @@ class Mirrored:
                     yield name, place, holding.coming
 
     def said(
-        self, count: Callable[[Holding], int], *, entry: str | None = None, vo: str | None = None
+        self, measure: Callable[[Holding], int], *, entry: str | None = None, vo: str | None = None
     ) -> str:
         """Which mirror holds how much of a limit: ``, 6 held by mirror factory-b``; empty where none does."""
         words = ""
         for name in sorted(self.held):
             held = sum(
-                count(holding)
+                measure(holding)
                 for (its_entry, its_vo), holding in self.held[name].items()
                 if entry in (None, its_entry) and vo in (None, its_vo)
             )

@@ -1,4 +1,4 @@
-"""One mirror among the others: what it writes down of itself, and how it looks after those that fell silent."""
+"""One mirror among the others: what it writes down of itself, and how it looks after silent ones."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.entries import Entry
 from opengoc.factory.match import Cluster
+from opengoc.factory.mirror import ALONE, Mirrored
 from opengoc.factory.model import Pace, PilotState, Snapshot
 
 #: Rank of pilots that have waited too long to be counted on.
@@ -111,8 +112,13 @@ def rooms_of(
     joined: frozenset[str],
     now: datetime,
     pace: Pace,
+    mirrors: Mirrored = ALONE,
 ) -> Iterable[Room]:
-    """Free slots, running pilots that have yet to join, waiting pilots: the oldest of each first."""
+    """Free slots, running pilots that have yet to join, waiting pilots: the oldest of each first.
+
+    Pilots of mirrors stand in the order of the mirrors' names, with one's own among them: so all mirrors
+    give the jobs to the same pilots, and agree on which of them nothing asks for.
+    """
     for slot in snapshot.slots.items:
         if not slot.accepting or not slot.cores:
             continue
@@ -127,6 +133,7 @@ def rooms_of(
                     memory_mib=slot.memory_mib,
                     rank=0,
                 )
+    yield from _coming(mirrors, configuration, is_before=True)
     for pilot in sorted(snapshot.pilots.items, key=lambda pilot: (pilot.since, pilot.id)):
         entry = configuration.entries.get(pilot.entry)
         if entry is None or not configuration.is_current(pilot.digest, pilot.entry, pilot.vo):
@@ -140,6 +147,16 @@ def rooms_of(
     for submission in snapshot.submissions:
         if entry := configuration.entries.get(submission.entry):
             yield _whole(submission.pilot_id, entry, submission.vo, rank=3)
+    yield from _coming(mirrors, configuration, is_before=False)
+
+
+def _coming(mirrors: Mirrored, configuration: Configuration, *, is_before: bool) -> Iterable[Room]:
+    """Pilots of mirrors on their way into the pool; of the mirrors before this one, or after it."""
+    for name, (entry_name, vo), count in mirrors.coming():
+        entry = configuration.entries.get(entry_name)
+        if entry is not None and (name < mirrors.own) is is_before:
+            for number in range(count):
+                yield _whole(f"{name}#{entry_name}#{vo}#{number}", entry, vo, rank=2)
 
 
 def _whole(pilot_id: str, entry: Entry, vo: str, *, rank: int) -> Room:
