@@ -32,6 +32,8 @@ app.command("publish-ar")(report_ar.publish_ar)
 app.command()(report_ar.review)
 app.command()(report_ar.drafts)
 app.command()(report_ar.approve)
+app.command()(report_ar.reject)
+app.command()(report_ar.rejections)
 app.command("revisions-ar")(report_ar.revisions)
 
 

@@ -1,4 +1,4 @@
-"""``goc report ar`` and its kin: A/R reports of months and weeks: read, published, reviewed, approved."""
+"""``goc report ar`` and its kin: A/R reports, read, published, reviewed, approved and rejected."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from opengoc.reports.wording import causes_text, figure_text, figure_title
 
 if TYPE_CHECKING:
     from opengoc.flows.availability import Centre
+    from opengoc.flows.availability_drafts import Rejection
     from opengoc.reports.model import Report
     from opengoc.reports.published import Publication
 
@@ -117,10 +118,10 @@ def review(ctx: typer.Context, as_json: Json = False) -> None:
 
 def drafts(ctx: typer.Context, as_json: Json = False) -> None:
     """Drafts of A/R reports that wait for approval, with what they would correct and why."""
-    from opengoc.flows import availability
+    from opengoc.flows import availability_drafts
 
-    _, centre = _opened(ctx)
-    found = availability.drafts(centre)
+    with house_of(ctx).database.read() as conn:
+        found = availability_drafts.drafts(conn)
 
     def text() -> object:
         return table(
@@ -172,6 +173,53 @@ def approve(
     )
 
 
+def reject(
+    ctx: typer.Context,
+    period: Annotated[str, typer.Argument(metavar="PERIOD", help="Month or week, such as 2026-10.")],
+    why: Annotated[str, typer.Option(help="Why the correction is not wanted; stays on record.")],
+    profile_name: ProfileName = None,
+    as_json: Json = False,
+) -> None:
+    """Refuse the draft that waits for a period: the published revision stands."""
+    from opengoc.flows import availability_drafts
+
+    house = house_of(ctx)
+    profile = profile_name or house.settings.probes.profile
+    with house.database.begin() as conn:
+        made = availability_drafts.reject(conn, period, profile, who=house.who, why=why)
+    emit(
+        _rejection_json(made),
+        as_json=as_json,
+        text=lambda: f"{made.report}: the draft is rejected, the published revision stands",
+    )
+
+
+def rejections(ctx: typer.Context, as_json: Json = False) -> None:
+    """The last rejected draft of each report, with who rejected it and why."""
+    from opengoc.flows import availability_drafts
+
+    with house_of(ctx).database.read() as conn:
+        rows = [_rejection_json(each) for each in availability_drafts.rejections(conn)]
+    emit(
+        rows,
+        as_json=as_json,
+        text=lambda: table(
+            ["Report", "Profile", "Rejected", "By", "Why"],
+            [
+                [
+                    r["report"],
+                    r["profile"],
+                    f"{r['rejected_at']:%Y-%m-%d %H:%M}",
+                    escape(r["who"]),
+                    escape(r["why"]),
+                ]
+                for r in rows
+            ],
+            empty="No draft was rejected.",
+        ),
+    )
+
+
 def revisions(ctx: typer.Context, as_json: Json = False) -> None:
     """Every published revision of every A/R report."""
     from opengoc.flows import availability
@@ -218,6 +266,17 @@ def _period(month: str | None, week: str | None) -> str:
         year, number = (today.year - 1, 12) if today.month == 1 else (today.year, today.month - 1)
         return f"{year:04d}-{number:02d}"
     return month or week or ""
+
+
+def _rejection_json(made: Rejection) -> dict[str, Any]:
+    return {
+        "report": made.report,
+        "profile": made.profile,
+        "rejected_at": made.rejected_at,
+        "who": made.who,
+        "why": made.why,
+        "hash": made.content_hash,
+    }
 
 
 def _publication_json(made: Publication, profile: str) -> dict[str, Any]:

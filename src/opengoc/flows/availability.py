@@ -15,6 +15,13 @@ from sqlalchemy import Connection
 
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.interval import Interval
+from opengoc.flows.availability_drafts import (
+    check_reason,
+    close_draft,
+    is_rejected,
+    open_draft,
+    waiting,
+)
 from opengoc.monitoring import circumstances, vo_tests
 from opengoc.monitoring import store as results
 from opengoc.monitoring.circumstances import Circumstances
@@ -23,7 +30,7 @@ from opengoc.monitoring.period import assess_period, period
 from opengoc.monitoring.refresh import Availability
 from opengoc.reports import availability, published
 from opengoc.reports.compare import Change, corrections
-from opengoc.reports.document import content_hash, from_json, to_json
+from opengoc.reports.document import content_hash
 from opengoc.reports.model import Cause, Correction, Report
 from opengoc.reports.published import Publication, availability_kind
 from opengoc.store import facts
@@ -44,26 +51,11 @@ _MONITORING = frozenset({"monitoring"})
 _PAGE = 1000
 
 
-def draft_kind(profile: str) -> str:
-    """Kind of the facts of drafts that wait for approval; the key is as that of the report."""
-    return f"ar-draft/{profile}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """A new revision that waits for approval."""
-
-    profile: str
-    report: Report
-    content_hash: str
-    opened_at: datetime
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
     """What became of one published report when it was looked at."""
 
-    #: ``stands``, ``published`` or ``waits``.
+    #: ``stands``, ``published``, ``waits``, or ``rejected``: the same correction was rejected before.
     outcome: str
     profile: str
     report: Report
@@ -113,7 +105,7 @@ def publish(centre: Centre, name: str, profile: str, *, who: str, why: str = "")
     kind = availability_kind(profile)
     with centre.database.begin() as conn:
         done = published.publish(conn, made, changes, feed=feed, who=who, why=why, kind=kind)
-        _close_draft(conn, profile, made.week, who)
+        close_draft(conn, profile, made.week, who=who, why=why)
     return done
 
 
@@ -144,7 +136,7 @@ def _review(centre: Centre, profile: str, old: Publication, now: datetime) -> Re
     fresh = draft(centre, name, profile, as_of=now)
     if content_hash(fresh) == old.content_hash:
         with centre.database.begin() as conn:
-            _close_draft(conn, profile, old.report.week, REVIEW)
+            close_draft(conn, profile, old.report.week, who=REVIEW)
         return Reviewed(outcome="stands", profile=profile, report=old.report)
     if now < window.end + CORRECTION_WINDOW:
         try:
@@ -154,41 +146,38 @@ def _review(centre: Centre, profile: str, old: Publication, now: datetime) -> Re
             return Reviewed(outcome="stands", profile=profile, report=old.report)
         return Reviewed(outcome="published", profile=profile, report=made.report)
     found = corrections(old.report, fresh, _changes(centre, old, window), published=False)
-    waiting = fresh.as_revision(0, found)
+    late = fresh.as_revision(0, found)
     with centre.database.begin() as conn:
-        _open_draft(conn, profile, waiting)
-    return Reviewed(outcome="waits", profile=profile, report=waiting)
+        if is_rejected(conn, profile, late):
+            close_draft(conn, profile, late.week, who=REVIEW)
+            return Reviewed(outcome="rejected", profile=profile, report=old.report)
+        open_draft(conn, profile, late, who=REVIEW)
+    return Reviewed(outcome="waits", profile=profile, report=late)
 
 
-def approve(centre: Centre, name: str, profile: str, *, who: str, why: str, now: datetime) -> Publication:
-    """Publish the draft that waits for a period. Raises InvalidInput where none does.
+def approve(
+    centre: Centre,
+    name: str,
+    profile: str,
+    *,
+    who: str,
+    why: str,
+    now: datetime,
+    content: str | None = None,
+) -> Publication:
+    """Publish the draft that waits for a period; ``content``: the hash of what was read.
 
-    Raises Conflict when the facts moved on since it was opened: read the draft again, approve again.
+    Raises InvalidInput where none waits or no reason is given, Conflict when the facts moved on since it was
+    opened: read the draft again, approve again.
     """
-    waiting = {each.report.week: each for each in drafts(centre) if each.profile == profile}
-    seen = waiting.get(availability.report_name(name))
-    if seen is None:
-        raise InvalidInput("period", name, "no draft waits for it; see `goc report review`")
+    check_reason(why)
+    with centre.database.read() as conn:
+        seen = waiting(conn, name, profile, content=content)
     fresh = draft(centre, name, profile, as_of=now)
     if content_hash(fresh) != seen.content_hash:
         review(centre, now=now)
         raise Conflict(f"the draft of {name} has changed since it was opened: read it again, approve again")
     return publish(centre, name, profile, who=who, why=why)
-
-
-def drafts(centre: Centre) -> list[Draft]:
-    """The drafts that wait for approval, by profile and period."""
-    with centre.database.read() as conn:
-        return [
-            Draft(
-                profile=profile,
-                report=from_json((fact.value or {})["report"]),
-                content_hash=(fact.value or {})["hash"],
-                opened_at=fact.known_from,
-            )
-            for profile in _profiles(conn)
-            for fact in facts.standing(conn, draft_kind(profile))
-        ]
 
 
 def published_periods(centre: Centre) -> list[tuple[str, tuple[Publication, ...]]]:
@@ -224,26 +213,6 @@ def _latest_of(conn: Connection, profile: str) -> tuple[Publication, ...]:
 def _profiles(conn: Connection) -> list[str]:
     """Profiles under which anything was published."""
     return [kind.removeprefix(_KINDS) for kind in facts.kinds(conn, prefix=_KINDS)]
-
-
-def _open_draft(conn: Connection, profile: str, report: Report) -> None:
-    kind, value = draft_kind(profile), {"hash": content_hash(report), "report": to_json(report)}
-    fact = facts.get(conn, kind, report.week)
-    why = "the facts no longer bear the published report out"
-    if fact is None:
-        facts.assert_fact(
-            conn, kind=kind, key=report.week, value=value, valid=report.interval, who=REVIEW, why=why
-        )
-    elif (fact.value or {})["hash"] != value["hash"]:
-        facts.supersede(
-            conn, kind=kind, key=report.week, value=value, who=REVIEW, why=why, expect=fact.version
-        )
-
-
-def _close_draft(conn: Connection, profile: str, week: str, who: str) -> None:
-    fact = facts.get(conn, draft_kind(profile), week)
-    if fact is not None:
-        facts.retract(conn, kind=fact.kind, key=week, who=who, expect=fact.version)
 
 
 def _changes(centre: Centre, old: Publication, window: Interval) -> Iterator[Change]:

@@ -15,8 +15,9 @@ from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
 from opengoc.base.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from opengoc.flows import availability
+from opengoc.flows import availability, availability_drafts
 from opengoc.flows.availability import Centre
+from opengoc.flows.availability_drafts import Draft
 from opengoc.monitoring import circumstances
 from opengoc.monitoring.assess import assess
 from opengoc.monitoring.availability import DayCount, Node
@@ -25,6 +26,7 @@ from opengoc.monitoring.period import Period, assess_period, period
 from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.timeline import Timeline
 from opengoc.monitoring.vo_tests import profile_of
+from opengoc.reports.availability import report_name
 from opengoc.reports.render import html
 from opengoc.reports.render import json as json_format
 from opengoc.web.rendering import Pages
@@ -106,7 +108,7 @@ def month(request: Request, name: str, profile: str = "") -> HTMLResponse:
             for each_profile, several in availability.published_periods(centre)
             if several[0].report.week == f"A/R {name}"
         ],
-        waiting=[draft for draft in availability.drafts(centre) if draft.report.week == f"A/R {name}"],
+        waiting=_waiting(centre, name),
         months=_months(now),
     )
 
@@ -154,6 +156,11 @@ def report(request: Request, name: str, suffix: str, profile: str = "", revision
     shown = made.report if made is not None else availability.draft(centre, name, rules.name, as_of=utc_now())
     render, media_type = renders[suffix]
     return Response(render(shown), media_type=f"{media_type}; charset=utf-8")
+
+
+def _waiting(centre: Centre, name: str) -> list[Draft]:
+    with centre.database.read() as conn:
+        return [each for each in availability_drafts.drafts(conn) if each.report.week == report_name(name)]
 
 
 def _pages(request: Request) -> Pages:
