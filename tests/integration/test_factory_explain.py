@@ -102,9 +102,17 @@ def test_an_entry_is_explained_by_its_last_cycle(home: Path) -> None:
     _keep_a_cycle(home)
     said = answer(home, "factory", "explain", "entry", "A")
     assert said["answer"] == "max_idle: 10 waiting pilots"
-    assert said["caps"][1] == {"name": "max_idle", "cap": 10, "used": 9, "left": 1}
+    (bound,) = [each for each in said["limits"] if each["binds"]]
+    assert {name: bound[name] for name in ("limit", "cap", "used", "left")} == {
+        "limit": "max_idle",
+        "cap": 10,
+        "used": 9,
+        "left": 1,
+    }
     assert said["rows"][0]["submitted"] == 1
-    assert "max_idle: 10 waiting pilots" in goc(home, "factory", "explain", "entry", "A").stdout
+    shown = goc(home, "factory", "explain", "entry", "A").stdout
+    assert "max_idle: 10 waiting pilots" in shown
+    assert "→" in shown
     assert goc(home, "factory", "explain", "entry", "Z").returncode == 3
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.markup import escape
 
 from opengoc.app import House
@@ -23,7 +24,11 @@ from opengoc.condor.session import Session
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.explain import Clause, Verdict, explain_job
-from opengoc.factory.explain_entry import EntryExplanation, explain_entry
+from opengoc.factory.explain_entry import Around, EntryExplanation, explain_entry
+from opengoc.factory.findings import pauses
+from opengoc.factory.model import Pace
+from opengoc.factory.ramp import Ramp
+from opengoc.factory.sent import Sent
 
 app = typer.Typer(no_args_is_help=True, help="Say why a job or an entry waits.")
 
@@ -71,14 +76,16 @@ def entry_(
     planned: Planned = False,
     as_json: Json = False,
 ) -> None:
-    """What the last cycle wanted of an entry, what it sent, and which limit bound."""
+    """Every limit of an entry and how it stands; what the last cycle wanted and sent, and which one bound."""
     house = house_of(ctx)
     configuration = _configuration(house, planned=planned)
     known = _known_entry(configuration, name)
     cycle = read_status(house.home / FOLDER)
     if cycle is None:
         raise Permanent(f"no cycle was run in {house.home}; start the factory with `goc factory run`")
-    explanation = explain_entry(configuration.entries[known], cycle.rows)
+    explanation = explain_entry(
+        configuration.entries[known], cycle.rows, _around(house, configuration, cycle)
+    )
     content = _entry_json(explanation, cycle)
     emit(content, as_json=as_json, text=lambda: _entry_text(explanation, content))
 
@@ -86,6 +93,24 @@ def entry_(
 def _configuration(house: House, *, planned: bool) -> Configuration:
     """What is in force, or what the files say. Raises Permanent before the first apply."""
     return house.planned(house.registry()) if planned else house.configuration()
+
+
+def _around(house: House, configuration: Configuration, cycle: Cycle) -> Around:
+    """What is known now beside the last cycle."""
+    factory, now = house.factory.name, utc_now()
+    with house.database.read() as connection:
+        paused = {each.entry: each.why for each in pauses(connection, factory)}
+        sent = Sent(connection, now=now).by_entry(now=now)
+    return Around(
+        registry=house.registry(),
+        limits=configuration.limits,
+        ramp=Ramp(sent=sent, burst_seconds=max(Ramp.burst_seconds, house.factory.cycle_seconds)),
+        paused=paused,
+        frozen=cycle.frozen,
+        removed=cycle.removed,
+        pace=Pace(),
+        now=now,
+    )
 
 
 def _known_entry(configuration: Configuration, name: str) -> str:
@@ -229,7 +254,7 @@ def _entry_json(explanation: EntryExplanation, cycle: Cycle) -> dict[str, Any]:
         "reason": entry.reason,
         "answer": explanation.answer,
         "binding": list(explanation.binding),
-        "caps": [{**asdict(cap), "left": cap.left} for cap in explanation.caps],
+        "limits": [asdict(each) for each in explanation.limits],
         "rows": [
             {
                 **asdict(row),
@@ -246,10 +271,9 @@ def _entry_json(explanation: EntryExplanation, cycle: Cycle) -> dict[str, Any]:
 
 
 def _entry_text(explanation: EntryExplanation, content: Mapping[str, Any]) -> object:
-    caps = "; ".join(f"{cap.name} {cap.used} of {cap.cap}, {cap.left} left" for cap in explanation.caps)
     title = (
         f"{content['entry']} at {content['site']}, cycle {content['cycle_age_seconds']:.0f} s ago\n"
-        f"{escape(explanation.answer)}\n{caps}"
+        f"{escape(explanation.answer)}"
     )
     rows = [
         (
@@ -265,4 +289,9 @@ def _entry_text(explanation: EntryExplanation, content: Mapping[str, Any]) -> ob
         for row in content["rows"]
     ]
     columns = ("VO", "jobs#", "asked#", "allowed#", "sent#", "limit", "wait/run/held#", "free slots#")
-    return table(columns, rows, title=title)
+    limits = [
+        ("→" if each.binds else "", each.limit, each.of, each.cap, each.used, each.left, escape(each.state))
+        for each in explanation.limits
+    ]
+    names = ("binds", "limit", "of", "number#", "used#", "left#", "state")
+    return Group(table(columns, rows, title=title), table(names, limits))

@@ -64,36 +64,44 @@ def bounds_of(
 
 def bound_of(entry: Entry, pilots: States, registry: Registry, *, ramp: Ramp, now: datetime) -> Bound:
     """How many more pilots this entry may be sent."""
+    shut = next(shut_by(entry, registry, now=now), None)
+    return shut or min(counted(entry, pilots, ramp=ramp, now=now), key=lambda bound: bound.pilots)
+
+
+def shut_by(entry: Entry, registry: Registry, *, now: datetime) -> Iterator[Bound]:
+    """What lets the entry have no pilot at all, the weightiest first."""
     if not entry.enabled:
-        return Bound(pilots=0, limit=Limit.DISABLED, detail=entry.reason)
+        yield Bound(pilots=0, limit=Limit.DISABLED, detail=entry.reason)
     outage = registry.outage_at(entry.resource, now, service=COMPUTE_ELEMENT)
     if outage is not None:
         detail = f"{entry.resource} {outage.id}: {outage.description}"
-        return Bound(pilots=0, limit=Limit.OUTAGE, detail=detail)
+        yield Bound(pilots=0, limit=Limit.OUTAGE, detail=detail)
     ahead = registry.next_outage_start(entry.resource, now, service=COMPUTE_ELEMENT)
     if ahead is not None and now + timedelta(seconds=entry.walltime_seconds) > ahead:
         detail = f"{entry.resource} from {format_instant(ahead)}: a pilot could not end before"
-        return Bound(pilots=0, limit=Limit.OUTAGE_AHEAD, detail=detail)
-    return min(_counted(entry, pilots, ramp, now), key=lambda bound: bound.pilots)
+        yield Bound(pilots=0, limit=Limit.OUTAGE_AHEAD, detail=detail)
 
 
-def _counted(entry: Entry, pilots: States, ramp: Ramp, now: datetime) -> Iterator[Bound]:
+def counted(entry: Entry, pilots: States, *, ramp: Ramp, now: datetime) -> Iterator[Bound]:
     """What each limit of the entry leaves; of equal ones the first is named."""
     held = pilots[PilotState.HELD]
     waiting = pilots[PilotState.IDLE] + held
     if entry.max_held is not None and held >= entry.max_held:
         yield Bound(pilots=0, limit=Limit.MAX_HELD, detail=f"{held} held pilots, {entry.max_held} allowed")
-    by_total = max(0, entry.max_pilots - waiting - pilots[PilotState.RUNNING])
-    yield Bound(pilots=by_total, limit=Limit.MAX_PILOTS, detail=f"{entry.max_pilots} pilots")
-    by_idle = max(0, entry.max_idle - waiting)
-    yield Bound(pilots=by_idle, limit=Limit.MAX_IDLE, detail=f"{entry.max_idle} waiting pilots")
+    alive = waiting + pilots[PilotState.RUNNING]
+    yield _of_number(Limit.MAX_PILOTS, entry.max_pilots, alive, f"{entry.max_pilots} pilots")
+    yield _of_number(Limit.MAX_IDLE, entry.max_idle, waiting, f"{entry.max_idle} waiting pilots")
     if entry.max_per_cycle is not None:
         detail = f"{entry.max_per_cycle} pilots a cycle: the next cycle goes on"
-        yield Bound(pilots=entry.max_per_cycle, limit=Limit.MAX_PER_CYCLE, detail=detail)
+        yield _of_number(Limit.MAX_PER_CYCLE, entry.max_per_cycle, 0, detail)
     if entry.max_per_minute is not None:
-        left = ramp.left(entry.max_per_minute, entry.name, now=now)
-        detail = f"{entry.max_per_minute} pilots a minute: more follow"
-        yield Bound(pilots=left, limit=Limit.MAX_PER_MINUTE, detail=detail)
+        yield Bound(
+            pilots=ramp.left(entry.max_per_minute, entry.name, now=now),
+            limit=Limit.MAX_PER_MINUTE,
+            detail=f"{entry.max_per_minute} pilots a minute: more follow",
+            cap=entry.max_per_minute,
+            used=ramp.of_last_minute(entry.name, now=now),
+        )
 
 
 def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
@@ -106,27 +114,33 @@ def _guarded(bound: Bound, pilots: States, health: Health) -> Bound:
     return Bound(pilots=min(bound.pilots, max(0, 1 - alive)), limit=Limit.CANARY, detail=in_words(health))
 
 
-def bound_of_all(
+def bounds_of_all(
     limits: Limits, pilots: Iterable[Mapping[PilotState, int]], pace: Pace, *, ramp: Ramp, now: datetime
-) -> Bound:
-    """How many pilots may be submitted in this cycle, over all entries."""
+) -> Iterator[Bound]:
+    """How many pilots each limit over all entries leaves for this cycle; of equal ones the first is named."""
     total: Counter[PilotState] = Counter()
     for states in pilots:
         total.update(states)
     waiting = total[PilotState.IDLE] + total[PilotState.HELD]
-    bounds = [Bound(pilots=pace.submissions, limit=Limit.CYCLE, detail="the next cycle goes on")]
+    yield _of_number(Limit.CYCLE, pace.submissions, 0, "the next cycle goes on")
     if limits.max_per_cycle is not None:
         detail = f"{limits.max_per_cycle} pilots a cycle, all entries together: the next cycle goes on"
-        bounds.append(Bound(pilots=limits.max_per_cycle, limit=Limit.CYCLE, detail=detail))
+        yield _of_number(Limit.CYCLE, limits.max_per_cycle, 0, detail)
     if limits.max_pilots is not None:
-        left = limits.max_pilots - waiting - total[PilotState.RUNNING]
-        bounds.append(_of_all(left, f"{limits.max_pilots} pilots"))
+        alive = waiting + total[PilotState.RUNNING]
+        detail = f"{limits.max_pilots} pilots, all entries together"
+        yield _of_number(Limit.ALL_ENTRIES, limits.max_pilots, alive, detail)
     if limits.max_idle is not None:
-        bounds.append(_of_all(limits.max_idle - waiting, f"{limits.max_idle} waiting pilots"))
+        detail = f"{limits.max_idle} waiting pilots, all entries together"
+        yield _of_number(Limit.ALL_ENTRIES, limits.max_idle, waiting, detail)
     if limits.max_per_minute is not None:
-        left = ramp.left_of_all(limits.max_per_minute, now=now)
-        bounds.append(_of_all(left, f"{limits.max_per_minute} pilots a minute"))
-    return min(bounds, key=lambda bound: bound.pilots)
+        yield Bound(
+            pilots=ramp.left(limits.max_per_minute, now=now),
+            limit=Limit.ALL_ENTRIES,
+            detail=f"{limits.max_per_minute} pilots a minute, all entries together",
+            cap=limits.max_per_minute,
+            used=ramp.of_last_minute(now=now),
+        )
 
 
 def bounds_of_vos(
@@ -138,12 +152,9 @@ def bounds_of_vos(
     for name, entry in entries.items():
         for vo, most in entry.max_pilots_of.items():
             there = sum(pilots.get((name, vo), {}).get(state, 0) for state in alive)
-            detail = f"{most} pilots of {vo}"
-            found[(name, vo)] = Bound(
-                pilots=max(0, most - there), limit=Limit.MAX_PILOTS_OF_VO, detail=detail
-            )
+            found[(name, vo)] = _of_number(Limit.MAX_PILOTS_OF_VO, most, there, f"{most} pilots of {vo}")
     return found
 
 
-def _of_all(left: int, words: str) -> Bound:
-    return Bound(pilots=max(0, left), limit=Limit.ALL_ENTRIES, detail=f"{words}, all entries together")
+def _of_number(limit: Limit, cap: int, used: int, detail: str) -> Bound:
+    return Bound(pilots=max(0, cap - used), limit=limit, detail=detail, cap=cap, used=used)

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from opengoc.factory.bounds import States, bound_of_all, bounds_of, bounds_of_vos, count_pilots
+from opengoc.factory.bounds import bounds_of, bounds_of_all, bounds_of_vos, count_pilots
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.demand import Bound, Place, Share, divide
 from opengoc.factory.held import alive, held_actions
 from opengoc.factory.match import Cluster, Matching
+from opengoc.factory.mirror import ALONE, Mirrored
+from opengoc.factory.mirror_bounds import shared, with_mirrors
 from opengoc.factory.model import (
     Action,
     CollectPilot,
@@ -53,21 +55,26 @@ def decide(
     stops: Sequence[RemovePilot] = (),
     ends: Iterable[Judged] = (),
     ramp: Ramp | None = None,
+    mirrors: Mirrored = ALONE,
 ) -> Decision:
     """The actions of one cycle and what they rest on.
 
     ``paused`` are entries that get nothing, with the reason; ``stops`` is what the guard wants stopped.
     ``ends`` are the pilots that ended of late, by which entries are closed and opened again.
     ``ramp`` is what was sent of late, by which an entry is filled slowly; None: nothing was.
+    ``mirrors`` are factories that share the limits, with what they hold of them.
     ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
     """
     pace, ramp = pace or Pace(), ramp or Ramp()
     frozen = why_frozen(snapshot, memory)
     frozen_vos = {} if frozen else why_frozen_vos(snapshot, memory)
-    pilots = count_pilots(snapshot)
+    own = count_pilots(snapshot)
+    pilots = with_mirrors(own, mirrors)
     clusters = (matching or Matching()).match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
-    left, used = _supply(snapshot, configuration, clusters, joined=joined, now=now, pace=pace)
+    left, used = _supply(
+        snapshot, configuration, clusters, joined=joined, now=now, pace=pace, mirrors=mirrors
+    )
     bounds = bounds_of(
         configuration,
         pilots,
@@ -78,9 +85,15 @@ def decide(
         ramp=ramp,
         now=now,
     )
+    bounds = {name: shared(bound, mirrors, entry=name) for name, bound in bounds.items()}
     wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, left, strict=True)]
-    of_all = bound_of_all(configuration.limits, pilots.values(), pace, ramp=ramp, now=now)
-    shares, binding = _demand(configuration, clusters, wanted, pilots, bounds, of_all)
+    over_all = [
+        shared(bound, mirrors)
+        for bound in bounds_of_all(configuration.limits, pilots.values(), pace, ramp=ramp, now=now)
+    ]
+    of_vos = bounds_of_vos(configuration.entries, pilots)
+    caps = {place: shared(cap, mirrors, entry=place[0], vo=place[1]) for place, cap in of_vos.items()}
+    shares, binding = _demand(configuration, clusters, wanted, bounds, caps, over_all)
     unneeded = _Unneeded(
         surplus=_surplus(snapshot, used | joined, frozen_vos),
         superseded=_superseded(snapshot, configuration),
@@ -89,13 +102,11 @@ def decide(
     actions: list[Action] = [*urgent, *_collections(snapshot, now=now, pace=pace)]
     if not frozen:
         given_up, released = held_actions(snapshot, configuration, now=now, pace=pace)
-        leaving = frozenset(each.pilot.id for each in urgent)
-        unneeded_twice = unneeded.also_in(memory)
         actions += [*_submissions(shares), *released]
-        actions += _removals(snapshot, unneeded_twice, held=given_up, leaving=leaving, pace=pace)
+        actions += _removals(snapshot, unneeded.also_in(memory), held=given_up, stops=urgent, pace=pace)
     return Decision(
         actions=tuple(actions),
-        rows=rows_of(snapshot, configuration, clusters, pilots, shares, bounds, binding, frozen_vos),
+        rows=rows_of(snapshot, configuration, clusters, own, shares, bounds, binding, frozen_vos),
         frozen=frozen,
         frozen_vos=frozen_vos,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),
@@ -163,9 +174,11 @@ def _supply(
     joined: frozenset[str],
     now: datetime,
     pace: Pace,
+    mirrors: Mirrored,
 ) -> tuple[Sequence[int], frozenset[str]]:
     """Idle jobs of each cluster without room in what is there, and the pilots that jobs were given to."""
-    rooms = list(rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace))
+    found = rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace, mirrors=mirrors)
+    rooms = list(found)
     assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
     # A late pilot is not counted on, and yet not taken back while there is something for it to do.
     return assigned.left, assign(clusters, rooms).used | assigned.used
@@ -175,16 +188,16 @@ def _demand(
     configuration: Configuration,
     clusters: Sequence[Cluster],
     wanted: Sequence[int],
-    pilots: Mapping[Place, States],
     bounds: Mapping[str, Bound],
-    of_all: Bound,
+    caps: Mapping[Place, Bound],
+    over_all: Iterable[Bound],
 ) -> tuple[dict[Place, Share], dict[Place, Bound]]:
     """The pilots to send for so many jobs of each cluster, and the limits beside those of the entries."""
-    caps = bounds_of_vos(configuration.entries, pilots)
     shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds, caps=caps)
     reached = {
         place: cap for place, cap in caps.items() if place in shares and shares[place].allowed >= cap.pilots
     }
+    of_all = min(over_all, key=lambda bound: bound.pilots)
     shares, capped = _pace(shares, of_all.pilots)
     return shares, reached | dict.fromkeys(capped, of_all)
 
@@ -241,13 +254,14 @@ def _removals(
     unneeded: _Unneeded,
     *,
     held: Iterable[RemovePilot],
-    leaving: frozenset[str],
+    stops: Sequence[RemovePilot],
     pace: Pace,
 ) -> list[RemovePilot]:
     """Pilots that nothing asked for twice running, and ``held`` ones that are given up; the youngest first.
 
-    ``leaving`` are on their way out already.
+    ``stops`` are on their way out already.
     """
+    leaving = {each.pilot.id for each in stops}
     chosen = [
         RemovePilot(pilot=pilot, reason=reason, only_if_waiting=pilot.state is PilotState.IDLE)
         for pilot in snapshot.pilots.items

@@ -35,6 +35,9 @@ class Bound:
     pilots: int
     limit: Limit = Limit.NONE
     detail: str = ""
+    #: The number of a limit that counts pilots, and how many count; None for others.
+    cap: int | None = None
+    used: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ the submissions, which the ledger keeps: a factory that is started again sends n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,13 +26,18 @@ class Ramp:
     #: The bucket holds what comes in so long, and one: at least the time between two cycles.
     burst_seconds: float = 10.0
 
-    def left(self, per_minute: int, entry: str, *, now: datetime) -> int:
-        """Pilots that may be sent to one entry now."""
-        return self._level(per_minute, self.sent.get(entry, ()), now)
+    def left(self, per_minute: int, entry: str | None = None, *, now: datetime) -> int:
+        """Pilots that may be sent now to one entry; None: to all of them together."""
+        return self._level(per_minute, self._times(entry), now)
 
-    def left_of_all(self, per_minute: int, *, now: datetime) -> int:
-        """Pilots that may be sent now, all entries together."""
-        return self._level(per_minute, sorted(at for times in self.sent.values() for at in times), now)
+    def of_last_minute(self, entry: str | None = None, *, now: datetime) -> int:
+        """Pilots that were sent in the last minute."""
+        return sum(now - timedelta(minutes=1) < at <= now for at in self._times(entry))
+
+    def _times(self, entry: str | None) -> Sequence[datetime]:
+        if entry is not None:
+            return self.sent.get(entry, ())
+        return sorted(at for times in self.sent.values() for at in times)
 
     def _level(self, per_minute: int, times: Iterable[datetime], now: datetime) -> int:
         if not per_minute:

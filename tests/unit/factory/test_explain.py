@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.factory.world import configuration, entry_table, policy
+from tests.unit.factory.world import NOW, configuration, entry_table, outage, policy, registry
 
 from opengoc.condor.classads import Truth
 from opengoc.factory.configuration import Configuration
+from opengoc.factory.entries import Entry
 from opengoc.factory.explain import Verdict, explain_job
-from opengoc.factory.explain_entry import explain_entry
+from opengoc.factory.explain_entry import Around, EntryExplanation, LimitState, explain_entry
+from opengoc.factory.limits import Limits
 from opengoc.factory.match import Matching
-from opengoc.factory.model import EntryRow, Limit, Payload, PayloadState
+from opengoc.factory.model import EntryRow, Limit, Pace, Payload, PayloadState
+from opengoc.factory.ramp import Ramp
 
 JOB = {"VO": "cms", "RequestCpus": 1, "RequestMemory": 512, "RequestDisk": 1024}
 
@@ -135,13 +139,84 @@ def _row(**changes: Any) -> EntryRow:
 def test_an_entry_names_the_limit_that_bound_and_what_each_cap_leaves() -> None:
     entry = configuration().entries["A"]
     idle = _row(vo="ligo", matching_jobs=0, requested=0, allowed=0, limit=Limit.NONE, detail="", running=0)
-    said = explain_entry(entry, [_row(), idle, _row(entry="B")])
+    said = _explained(entry, [_row(), idle, _row(entry="B")])
     assert [row.vo for row in said.rows] == ["cms", "ligo"]
     assert said.answer == "max_pilots: 10 pilots"
-    assert [(cap.name, cap.cap, cap.used, cap.left) for cap in said.caps] == [
-        ("max_pilots", 10, 12, 0),
-        ("max_idle", 10, 8, 2),
+    assert [_short(each) for each in said.limits if each.cap is not None] == [
+        ("max_pilots", "", 10, 12, 0, True),
+        ("max_idle", "", 10, 8, 2, False),
+        ("cycle", "all entries", 50, 0, 50, False),
+        ("removals", "all entries", 10, 0, 10, False),
     ]
+    assert {each.state for each in said.limits if each.cap is None} == {
+        "no",
+        "none",
+        "none announced",
+        "not set",
+    }
+
+
+def test_every_limit_that_is_set_is_shown_with_its_state() -> None:
+    table = entry_table(
+        "A", max_held=2, max_per_cycle=3, max_per_minute=12, enabled="false", reason='"cooling"'
+    )
+    entry = configuration(table + "[entries.max_pilots_of]\ncms = 9\n").entries["A"]
+    over_all = Limits(max_pilots=100, max_idle=50, max_per_cycle=20, max_per_minute=60)
+    closed = _row(limit=Limit.MAX_PILOTS_OF_VO, detail="9 pilots of cms")
+    said = _explained(
+        entry,
+        [closed, _row(entry="B", held=0)],
+        registry=registry(outage("CE-A", starts_in=0.5, hours=1)),
+        limits=over_all,
+        ramp=Ramp(sent={"A": (NOW - timedelta(seconds=1), NOW), "B": (NOW,) * 7}),
+        paused={"A": "the guard: START differs"},
+        frozen="the queue did not answer",
+        removed=10,
+    )
+    by_name = {(each.limit, each.of): each for each in said.limits}
+    assert {name: each.state for (name, _), each in by_name.items() if each.cap is None} == {
+        "disabled": "cooling",
+        "outage": "none",
+        "outage ahead": "CE-A from 2026-11-16T12:30:00Z: a pilot could not end before",
+        "paused": "the guard: START differs",
+        "failing": "no",
+        "canary": "no",
+        "frozen": "the queue did not answer",
+        "max_pilots_of": "not set",
+    }
+    assert [_short(each) for each in said.limits if each.cap is not None] == [
+        ("max_pilots", "", 10, 8, 2, False),
+        ("max_idle", "", 10, 4, 6, False),
+        ("max_held", "", 2, 1, None, False),
+        ("max_per_cycle", "", 3, 0, 3, False),
+        ("max_per_minute", "", 12, 2, 1, False),
+        ("max_pilots_of", "cms", 9, 8, 1, True),
+        ("cycle", "all entries", 50, 0, 50, False),
+        ("cycle", "all entries", 20, 0, 20, False),
+        ("all entries", "all entries", 100, 15, 85, False),
+        ("all entries", "all entries", 50, 7, 43, False),
+        ("all entries", "all entries", 60, 9, 3, False),
+        ("removals", "all entries", 10, 10, 0, True),
+    ]
+
+
+def test_a_gate_that_another_one_hides_is_not_known() -> None:
+    paused = _row(limit=Limit.PAUSED, detail="by hand", allowed=0)
+    states = {each.limit: each for each in _explained(configuration().entries["A"], [paused]).limits}
+    assert states["failing"].state == "not known: something else shuts it"
+    assert states["paused"].binds
+    failing = _row(limit=Limit.FAILING, detail="until noon: 3 of 3", allowed=0)
+    states = {each.limit: each for each in _explained(configuration().entries["A"], [failing]).limits}
+    assert (states["failing"].state, states["failing"].binds) == ("until noon: 3 of 3", True)
+
+
+def _explained(entry: Entry, rows: list[EntryRow], **changes: Any) -> EntryExplanation:
+    around = Around(registry=registry(), limits=Limits(), ramp=Ramp(), paused={}, pace=Pace(), now=NOW)
+    return explain_entry(entry, rows, replace(around, **changes))
+
+
+def _short(state: LimitState) -> tuple[str, str, int | None, int | None, int | None, bool]:
+    return state.limit, state.of, state.cap, state.used, state.left, state.binds
 
 
 @pytest.mark.parametrize(
@@ -154,10 +229,10 @@ def test_an_entry_names_the_limit_that_bound_and_what_each_cap_leaves() -> None:
 )
 def test_an_entry_that_nothing_binds_says_why_it_gets_none(changes: dict[str, Any], answer: str) -> None:
     row = _row(limit=Limit.NONE, detail="", **changes)
-    assert explain_entry(configuration().entries["A"], [row]).answer.startswith(answer)
+    assert _explained(configuration().entries["A"], [row]).answer.startswith(answer)
 
 
 def test_an_entry_that_the_cycle_did_not_know_says_so() -> None:
-    said = explain_entry(configuration().entries["B"], [_row()])
+    said = _explained(configuration().entries["B"], [_row()])
     assert said.rows == ()
     assert "did not know this entry" in said.answer

@@ -21,7 +21,7 @@ def filled(per_minute: int, gaps: list[float], burst_seconds: float = 10.0) -> l
     for gap in gaps:
         now += timedelta(seconds=gap)
         ramp = Ramp(sent={"A": tuple(sent)}, burst_seconds=burst_seconds)
-        assert ramp.left(per_minute, "A", now=now) == ramp.left_of_all(per_minute, now=now)
+        assert ramp.left(per_minute, "A", now=now) == ramp.left(per_minute, now=now)
         sent += [now] * ramp.left(per_minute, "A", now=now)
     return sent
 
@@ -51,5 +51,5 @@ def test_a_rate_that_was_lowered_is_no_debt_and_none_sends_nothing() -> None:
     assert flood.left(6, "A", now=NOW) == 0
     assert flood.left(6, "A", now=NOW + timedelta(seconds=10)) == 1
     assert flood.left(6, "B", now=NOW) == 2
-    assert flood.left_of_all(6, now=NOW) == 0
-    assert Ramp().left_of_all(0, now=NOW) == 0
+    assert flood.left(6, now=NOW) == 0
+    assert Ramp().left(0, now=NOW) == 0
