@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,15 @@ import uvicorn
 from bench.records import jobs, json_line
 from fastapi.testclient import TestClient
 
+from opengoc.accounting.expected import Expectation, expect
+from opengoc.accounting.gaps import Gap, What
+from opengoc.accounting.model import Kind
 from opengoc.accounting.sending import Spool
 from opengoc.app import House
 from opengoc.base.errors import Temporary
+from opengoc.base.instant import utc_now
+from opengoc.base.interval import Interval
+from opengoc.flows.completeness import look
 from opengoc.store.hold import hold
 from opengoc.web.server import create_app
 
@@ -87,6 +94,97 @@ def test_a_bomb_and_a_flood_are_refused(client: TestClient, monkeypatch: pytest.
     assert post(client).status_code == 413
 
 
+def lines(start: int, count: int) -> bytes:
+    return b"".join(LINES.splitlines(keepends=True)[start : start + count])
+
+
+def gaps_of(house: House) -> list[Gap]:
+    as_of = utc_now()
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    looked = look(house.database, house.lake, (), window=Interval(start, as_of), as_of=as_of)
+    return list(looked.gaps)
+
+
+@pytest.fixture
+def expecting(house: House) -> House:
+    """The house, which expects the source since long, and minds a silence of an hour."""
+    wanted = Expectation(
+        source="site-a",
+        records=Kind.BATCH,
+        site="SITE-A",
+        interval=Interval(datetime(2020, 1, 1, tzinfo=UTC)),
+        silent_hours=1.0,
+    )
+    with house.database.begin() as conn:
+        expect(conn, wanted, who="operator", why="test")
+    return house
+
+
+def test_a_batch_number_that_never_came_is_a_gap_until_it_comes(client: TestClient, expecting: House) -> None:
+    for number in (1, 2, 5):
+        body = lines(10 * (number - 1), 10)
+        answer = post(client, body, batch=f"b-{number}", **{"Goc-Sequence": f"s/{number}"})
+        assert answer.json()["stored"] == 10
+    assert "batches 3 to 4 never came" in [gap.reason for gap in gaps_of(expecting)]
+    post(client, lines(20, 10), batch="b-3", **{"Goc-Sequence": "s/3"})
+    assert "batch 4 never came" in [gap.reason for gap in gaps_of(expecting)]
+    # Sent again under a number of its own: the number came, its records are duplicates.
+    post(client, lines(20, 10), batch="b-3", **{"Goc-Sequence": "s/4"})
+    assert What.SEQUENCE not in {gap.what for gap in gaps_of(expecting)}
+    assert post(client, batch="b-9", **{"Goc-Sequence": "s/x"}).status_code == 400
+
+
+def test_a_heartbeat_says_that_silence_is_no_gap_and_a_failed_run_that_it_is(
+    client: TestClient, expecting: House
+) -> None:
+    assert [gap.what for gap in gaps_of(expecting)] == [What.SILENT]
+
+    def beat(**said: object):  # type: ignore[no-untyped-def]
+        return client.post("/accounting/heartbeats", json=said, headers=HEADERS)
+
+    assert beat().status_code == 200
+    assert gaps_of(expecting) == []
+    failed = {"since": "2026-01-01T00:00:00Z", "through": "2026-01-02T00:00:00Z", "outcome": "timeout"}
+    assert beat(**failed, backlog=3).status_code == 200
+    (gap,) = gaps_of(expecting)
+    assert (gap.what, gap.evidence["backlog"]) == (What.RUN, 3)
+    assert beat(**{**failed, "outcome": "ok"}).status_code == 200
+    assert gaps_of(expecting) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"outcome": "timeout"}, 400),
+        ({"through": "2126-01-01T00:00:00Z"}, 400),
+        ({"through": "2026-01-01T00:00:00"}, 422),
+        ({"backlog": -1}, 422),
+        ({"unknown": 1}, 422),
+    ],
+)
+def test_a_heartbeat_that_means_nothing_is_refused(
+    client: TestClient, said: dict[str, object], code: int
+) -> None:
+    assert client.post("/accounting/heartbeats", json=said, headers=HEADERS).status_code == code
+    assert client.post("/accounting/heartbeats", json={}).status_code == 401
+
+
+def test_numbers_of_a_spool_go_on_whatever_is_removed_from_it(tmp_path: Path) -> None:
+    def numbers() -> list[str]:
+        return [path.name[:12] for path in spool.waiting()]
+
+    spool, path = Spool(tmp_path / "spool"), tmp_path / "records"
+    for n in range(3):
+        path.write_bytes(lines(n, 1))
+        spool.put(path)
+        spool.put(path)
+    assert numbers() == ["000000000001", "000000000002", "000000000003"]
+    spool.waiting()[2].unlink()
+    path.write_bytes(lines(9, 1))
+    Spool(tmp_path / "spool").put(path)
+    assert numbers() == ["000000000001", "000000000002", "000000000004"]
+
+
 def test_a_batch_without_an_id_is_refused(client: TestClient) -> None:
     assert post(client, batch="").status_code == 400
 
@@ -131,7 +229,9 @@ def test_batches_wait_in_the_spool_until_the_receiver_answers(house: House, tmp_
         assert spool.waiting() == []
         spool.put(path)
         refused = spool.deliver(url, "some-other-token-that-is-not-known")
-    assert list(refused.refused.values()) == [refused.refused[spool.waiting()[0].name.split(".")[0]]]
+    assert list(refused.refused.values()) == [
+        refused.refused[spool.waiting()[0].name.split(".")[0].split("-")[1]]
+    ]
     assert len(spool.waiting()) == 1
 
 

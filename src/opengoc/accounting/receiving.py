@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow.compute as pc
 
-from opengoc.accounting import quarantine, table
+from opengoc.accounting import quarantine, sequences, table
 from opengoc.accounting.batch import faulty
 from opengoc.accounting.follow import Part
 from opengoc.accounting.formats.detect import HEAD_BYTES, preamble, recognise
@@ -56,9 +56,12 @@ def receive(
     stores: Stores,
     known: Known,
     who: str,
+    sequence: str = "",
     clock: Callable[[], datetime] = utc_now,
 ) -> Receipt:
     """Store what is new in a batch. Hold the role ``accounting`` around this.
+
+    ``sequence``: the number that its sender gave it, ``STREAM/7``: see ``sequences``.
 
     Raises InvalidInput for a batch without a proper id, Conflict for an id that other bytes were sent under,
     Temporary when the disk is full or a store is away: send it again then.
@@ -67,12 +70,18 @@ def receive(
         raise InvalidInput(
             "batch id", batch_id[:_LONGEST_ID], f"must be 1 to {_LONGEST_ID} printable characters"
         )
+    if sequence:
+        sequences.parse(sequence)
     key, sha256 = f"{source.name}:{batch_id}", digest(content)
     with stores.database.read() as conn:
         before = facts.get(conn, _RECEIPT, key)
     if before is not None and before.value is not None:
         if before.value["sha256"] != sha256:
             raise Conflict(f"batch {batch_id} of {source.name} was received with other content: name it anew")
+        if sequence:
+            # Answered before and not heard, or sent under a number of its own: no number is left open.
+            with stores.database.begin() as conn:
+                sequences.arrived(conn, source.name, sequence, None, now=clock(), who=who)
         return Receipt(batch_id=batch_id, counts=Counts(**before.value["counts"]), again=True)
     table.declare(stores.lake)
     known.renew()
@@ -102,4 +111,7 @@ def receive(
         )
         if ends:
             keep_span(conn, told, ends[0], ends[-1], now=now, who=who)
+        if sequence:
+            ended = Interval(ends[0], ends[-1] + timedelta(microseconds=1)) if ends else None
+            sequences.arrived(conn, source.name, sequence, ended, now=now, who=who)
     return Receipt(batch_id=batch_id, counts=counts, again=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from opengoc.accounting.sending import Spool
+from opengoc.accounting.sending import Spool, beat
 from opengoc.base.errors import InvalidInput, Temporary
 from opengoc.cli.output import Json, emit, house_of
 
@@ -22,6 +22,9 @@ def send(
     spool: Annotated[
         Path | None, typer.Option(help="Folder of the spool; default: spool in the home.")
     ] = None,
+    heartbeat: Annotated[
+        bool, typer.Option("--heartbeat", help="Say that all was given that ended before now.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Put files into the spool, and send what waits; exit code 4 while some of it has to wait."""
@@ -35,6 +38,8 @@ def send(
     for path in files or ():
         waiting.put(path)
     sent = waiting.deliver(to, token)
+    if heartbeat and not sent.waiting:
+        beat(to, token, backlog=len(sent.refused))
     emit(
         {
             "batches": sent.receipts,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from opengoc.accounting import corrections
 from opengoc.accounting import table as usage_table
-from opengoc.accounting.gaps import LACKING, DayState, Watched, day_states
+from opengoc.accounting.gaps import LACKING, Completeness, DayState, Watched, day_states
 from opengoc.accounting.source import Source
 from opengoc.accounting.usage import UNKNOWN, Pilot, Question, Usage, usage
 from opengoc.base.interval import Interval, week_name
@@ -195,14 +195,22 @@ def _week_usage(
             for row in answer.rows
             if row.dimensions["day"] in days
         ),
-        coverage=tuple(_coverage(day_states(each, window, as_of=as_of), each) for each in sources),
+        coverage=tuple(
+            _coverage(states, each)
+            for each in sources
+            if _is_expected(states := day_states(each, window, as_of=as_of))
+        ),
         evidence={"table": usage_table.TABLE, "version": answer.table_version, "window": str(window)},
     )
 
 
-def _coverage(states: Iterable[DayState], source: Watched) -> Coverage:
-    """Which days a source has whole; of one that is not expected nothing lacks."""
-    states = list(states)
+def _is_expected(states: Sequence[DayState]) -> bool:
+    """Whether anything is expected of a week that has not wholly to begin yet: else nobody knows of it."""
+    return not states or any(each.state is not Completeness.NOT_EXPECTED for each in states)
+
+
+def _coverage(states: Sequence[DayState], source: Watched) -> Coverage:
+    """Which days a source has whole; of a day that it is not expected to report nothing lacks."""
     return Coverage(
         source=source.state.source,
         kind=source.state.kind,

@@ -1,4 +1,7 @@
-"""``POST /accounting/batches``: sources send their usage records, and send again what was not answered."""
+"""``POST /accounting/batches``: sources send their usage records, and send again what was not answered.
+
+``POST /accounting/heartbeats``: they say that they are alive, or what became of a run of what feeds them.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,22 @@ import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import pyarrow
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from opengoc.accounting import table
+from opengoc.accounting import runs, table
 from opengoc.accounting.receiving import Receipt, receive
+from opengoc.accounting.runs import Outcome
 from opengoc.accounting.seen import Known
 from opengoc.accounting.source import Source
 from opengoc.app import House
 from opengoc.base.errors import Conflict, InvalidInput, Temporary
+from opengoc.base.instant import format_instant, utc_now
 from opengoc.store.hold import hold
 
 router = APIRouter(prefix="/accounting")
@@ -60,13 +67,54 @@ async def batches(request: Request) -> JSONResponse:
         if packed is None:
             return _refused(413, f"a batch may have {MOST_PACKED} bytes: send it as several")
         plain = _unpacked(packed, request.headers.get("content-encoding", "identity"))
-        return await run_in_threadpool(
-            _store, house, intake, plain, request.headers.get("goc-batch", ""), source
-        )
+        return await run_in_threadpool(_store, house, intake, plain, _Named.of(request), source)
     except InvalidInput as error:
         return _refused(413 if error.where == "batch" else 400, str(error))
     finally:
         intake.places.release()
+
+
+class Heartbeat(BaseModel):
+    """What a source says of itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: Since when a run was to give records; none: all of its time up to ``through`` was given.
+    since: AwareDatetime | None = None
+    #: All records of jobs that ended before this were given, or were to be given; none: the time it comes.
+    through: AwareDatetime | None = None
+    outcome: Outcome = Outcome.OK
+    #: How much waits at the source still, in its own count.
+    backlog: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    message: Annotated[str, Field(max_length=500)] = ""
+
+
+@router.post("/heartbeats")
+def heartbeats(request: Request, said: Heartbeat) -> JSONResponse:
+    """Keep that a source is alive, or how a run of what feeds it ended."""
+    house: House = request.app.state.house
+    source = _source_of(request, house.received_sources())
+    if source is None:
+        return _refused(401, "no source has this token: send Authorization: Bearer TOKEN")
+    now = utc_now()
+    try:
+        with house.database.begin() as conn:
+            run = runs.report(
+                conn,
+                source,
+                start=said.since,
+                end=said.through or now,
+                outcome=said.outcome,
+                backlog=said.backlog,
+                message=said.message,
+                now=now,
+                who=source.name,
+            )
+    except InvalidInput as error:
+        return _refused(400, str(error))
+    except Temporary as error:
+        return _later(str(error), error.retry_after)
+    return JSONResponse({"source": source.name, "through": format_instant(run.interval.end or now)})
 
 
 def _source_of(request: Request, sources: Mapping[str, Source]) -> Source | None:
@@ -121,10 +169,24 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
     return plain
 
 
-def _store(house: House, intake: _Intake, content: bytes, batch_id: str, source: Source) -> JSONResponse:
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """How the sender calls a batch."""
+
+    batch_id: str
+    sequence: str
+
+    @classmethod
+    def of(cls, request: Request) -> _Named:
+        return cls(
+            batch_id=request.headers.get("goc-batch", ""), sequence=request.headers.get("goc-sequence", "")
+        )
+
+
+def _store(house: House, intake: _Intake, content: bytes, named: _Named, source: Source) -> JSONResponse:
     try:
         with intake.lock, hold(house.home, "accounting"):
-            receipt = _receive(house, intake, content, batch_id, source)
+            receipt = _receive(house, intake, content, named, source)
     except Temporary as error:
         return _later(str(error), error.retry_after)
     except Conflict as error:
@@ -132,13 +194,14 @@ def _store(house: House, intake: _Intake, content: bytes, batch_id: str, source:
     return JSONResponse(receipt.to_json())
 
 
-def _receive(house: House, intake: _Intake, content: bytes, batch_id: str, source: Source) -> Receipt:
+def _receive(house: House, intake: _Intake, content: bytes, named: _Named, source: Source) -> Receipt:
     table.declare(house.lake)
     known = intake.known = intake.known or Known(house.lake)
     try:
         return receive(
             content,
-            batch_id=batch_id,
+            batch_id=named.batch_id,
+            sequence=named.sequence,
             source=source,
             stores=house.accounting_stores(),
             known=known,
