@@ -1,7 +1,7 @@
 """What has to be done while the pages are served, without anybody asking.
 
-The old answers are made ready, due mail is sent, published A/R reports are reviewed, small files of the
-lake are joined.
+The old answers are made ready, due mail is sent, published A/R reports are reviewed, gaps of the
+usage records are looked for, small files of the lake are joined.
 
 Every chore is safe to repeat and to kill, and one that fails is tried again at the next round.
 """
@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from opengoc.app import House
 from opengoc.base.errors import GocError
 from opengoc.base.instant import utc_now
-from opengoc.flows import availability, mail
+from opengoc.flows import availability, completeness, mail
 from opengoc.flows.availability import Centre
 from opengoc.web.myosg.answers import Answers
 
 _LOG = logging.getLogger(__name__)
 
 _COMPACT_EVERY = timedelta(days=1)
+_LOOK_FOR_GAPS_EVERY = timedelta(minutes=10)
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Upkeep:
     #: Whole answers of the old addresses, to be ready before they are asked for; None: there are none.
     answers: Answers | None = None
     interval_seconds: float = 60.0
+    _gaps_at: datetime | None = field(default=None, init=False)
     _compacted_at: datetime | None = field(default=None, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
@@ -56,6 +58,10 @@ class Upkeep:
         if settings is not None:
             mail.deliver(self.house.database, mail.MailServer.parse(settings.smtp))
         availability.review(Centre.of(self.house.database, self.house.lake), now=now)
+        if self._gaps_at is None or now - self._gaps_at >= _LOOK_FOR_GAPS_EVERY:
+            sources = self.house.accounting_sources()
+            completeness.review(self.house.database, self.house.lake, sources, now=now)
+            self._gaps_at = now
         if self._compacted_at is None or now - self._compacted_at >= _COMPACT_EVERY:
             for table in self.house.lake.tables():
                 self.house.lake.compact(table)
