@@ -205,3 +205,16 @@ factory_bundles = Table(
     Column("digest", _name, primary_key=True),
     Column("files", Text, nullable=False),
 )
+
+#: Who is logged in on the pages: sessions.py.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_digest", _name, primary_key=True),
+    Column("who", _name, nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("grounds", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("sessions_expiry", sessions.c.expires_at)
