@@ -113,7 +113,7 @@ class House:
         factory = self.factory
         return Desk(
             database=self.database,
-            factory=factory.name,
+            factory=factory.group_name,
             folder=self.home / "factory",
             sources=Sources(entries=self.path(factory.entries), policy=self.path(factory.policy)),
         )

@@ -22,6 +22,7 @@ from opengoc.cli import (
     factory_import,
     factory_lint,
     factory_match,
+    factory_mirrors,
 )
 from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.factory.configuration import check_configuration
@@ -41,6 +42,7 @@ app.add_typer(factory_explain.app, name="explain")
 
 app.add_typer(factory_apply.app)
 app.add_typer(factory_guard.app)
+app.add_typer(factory_mirrors.app)
 
 FOLDER = factory_apply.FOLDER
 
@@ -143,6 +145,7 @@ def factory_loop(house: House) -> FactoryLoop:
             token_file=_token(house.path(settings.pilot_token_file)),
             pilot_file=pilot_file,
             folder=folder,
+            shared_name=settings.group_name,
         ),
         bundles=desk.bundles,
         sources=desk.sources,

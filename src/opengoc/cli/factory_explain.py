@@ -97,9 +97,9 @@ def _configuration(house: House, *, planned: bool) -> Configuration:
 
 def _around(house: House, configuration: Configuration, cycle: Cycle) -> Around:
     """What is known now beside the last cycle."""
-    factory, now = house.factory.name, utc_now()
+    now = utc_now()
     with house.database.read() as connection:
-        paused = {each.entry: each.why for each in pauses(connection, factory)}
+        paused = {each.entry: each.why for each in pauses(connection, house.factory.group_name)}
         sent = Sent(connection, now=now).by_entry(now=now)
     return Around(
         registry=house.registry(),

@@ -1,4 +1,4 @@
-"""``goc factory findings``, ``pause``, ``resume``: what the guard found, which entries get no pilots."""
+"""``goc factory findings``, ``pause``, ``resume``: what was found wrong, which entries get no pilots."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from opengoc.factory.findings import Known, pauses
 from opengoc.factory.findings import findings as known_findings
 from opengoc.factory.findings import pause as pause_entries
 from opengoc.factory.findings import resume as resume_entry
+from opengoc.factory.mirror_store import mirrors
 
 app = typer.Typer()
 
@@ -29,12 +30,13 @@ def findings(
     every: Annotated[bool, typer.Option("--all", help="Those that are over as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Where what runs does not agree with what was applied; exit code 1 when something stands."""
+    """What is wrong with what runs and with how pilots ended; exit code 1 when something stands."""
     house = house_of(ctx)
-    name = house.factory.name
+    group = house.factory.group_name
     with house.database.read() as connection:
-        known = known_findings(connection, name, ended=every)
-        paused = pauses(connection, name)
+        names = {house.factory.name, *(mirror.name for mirror in mirrors(connection, group))}
+        known = [each for name in sorted(names) for each in known_findings(connection, name, ended=every)]
+        paused = pauses(connection, group)
     content = {
         "findings": [each.to_json() for each in known],
         "paused": [
@@ -54,13 +56,13 @@ def pause(ctx: typer.Context, entry: Entry, why: Why, as_json: Json = False) -> 
     """Give an entry no more pilots until it is resumed; those it has go on."""
     house = house_of(ctx)
     with house.database.read() as connection:
-        paused = {each.entry for each in pauses(connection, house.factory.name)}
+        paused = {each.entry for each in pauses(connection, house.factory.group_name)}
     if entry in paused:
         raise InvalidInput("ENTRY", entry, "is paused already")
     if entry not in house.configuration().entries:
         raise InvalidInput("ENTRY", entry, "is none of the entries")
     with house.database.begin() as connection:
-        pause_entries(connection, house.factory.name, {entry: why}, now=utc_now(), who=house.who)
+        pause_entries(connection, house.factory.group_name, {entry: why}, now=utc_now(), who=house.who)
     emit({"entry": entry, "paused": True}, as_json=as_json, text=lambda: f"{entry} gets no more pilots")
 
 
@@ -69,7 +71,7 @@ def resume(ctx: typer.Context, entry: Entry, why: Why, as_json: Json = False) ->
     """Give a paused entry pilots again."""
     house = house_of(ctx)
     with house.database.begin() as connection:
-        resume_entry(connection, house.factory.name, entry, who=house.who, why=why)
+        resume_entry(connection, house.factory.group_name, entry, who=house.who, why=why)
     emit({"entry": entry, "paused": False}, as_json=as_json, text=lambda: f"{entry} gets pilots again")
 
 
@@ -88,4 +90,4 @@ def findings_table(known: Sequence[Known]) -> Table | str:
         )
         for each in known
     ]
-    return table(columns, rows, empty="the guard finds nothing")
+    return table(columns, rows, empty="nothing is found wrong")

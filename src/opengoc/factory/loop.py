@@ -7,12 +7,13 @@ only makes it more careful, so it may be killed at any line.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from opengoc.base.instant import utc_now
 from opengoc.condor.session import Pool, Session
 from opengoc.factory import findings
 from opengoc.factory.act import Actor
-from opengoc.factory.applied import applied_now
+from opengoc.factory.applied import applied_now, log_of
 from opengoc.factory.bundles import Bundles, Sources
 from opengoc.factory.carried import Carried
 from opengoc.factory.cycle import Cycle, History, Queue, Source, write_status
@@ -31,6 +32,9 @@ from opengoc.factory.first_seen import FirstSeen
 from opengoc.factory.force import Force, in_force
 from opengoc.factory.guard import Verdict, guard, seen_whole
 from opengoc.factory.match import Matching
+from opengoc.factory.mirror import Reading
+from opengoc.factory.mirror_store import Overtaken, Permit
+from opengoc.factory.mirroring import LEASE_SECONDS, Mirroring, Self, overtaken
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
@@ -43,12 +47,14 @@ from opengoc.factory.model import (
     SubmitPilots,
 )
 from opengoc.factory.observe import observe
+from opengoc.factory.pilot_findings import pilot_findings
 from opengoc.factory.pilots import Premises
 from opengoc.factory.protection_reports import Ends
 from opengoc.factory.ramp import Ramp
 from opengoc.factory.recent import RecentJobs
 from opengoc.factory.sent import Sent
 from opengoc.factory.source_watch import SourceWatch
+from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import load_registry
 from opengoc.store.database import Database
 from opengoc.store.hold import hold
@@ -58,6 +64,8 @@ log = logging.getLogger(__name__)
 
 #: Name of the lock: one factory loop a home.
 ROLE = "factory"
+#: So often a cycle decides again when a mirror took pilots meanwhile.
+_TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +93,17 @@ class FactoryLoop:
     def force(self) -> Force:
         """What is in force now. Raises Permanent before the first apply."""
         with self.database.read() as connection:
-            return in_force(connection, self.bundles, self.premises.name)
+            return in_force(connection, self.bundles, self.premises.group)
 
     def once(self) -> Cycle:
         """One cycle. Raises Temporary when a loop runs already in this home."""
         with hold(self.home, ROLE), ExitStack() as stack:
-            return self._runner(stack).cycle()
+            return self._at_work(stack).cycle()
 
     def dry_run(self) -> tuple[Snapshot, Decision]:
         """What the next cycle would do; nothing is done, kept or locked."""
         with ExitStack() as stack:
-            snapshot, decision, _ = self._runner(stack).look()
-            return snapshot, decision
+            return self._runner(stack).look()
 
     def run(self, *, until_done: bool = False, watch: Callable[[Cycle], None] | None = None) -> None:
         """Cycles until ``stop`` is set; with ``until_done`` until no job can run and no pilot is left.
@@ -105,7 +112,7 @@ class FactoryLoop:
         ``until_done`` Permanent when the jobs that are left match no entry.
         """
         with hold(self.home, ROLE), ExitStack() as stack:
-            runner = self._runner(stack)
+            runner = self._at_work(stack)
             while not self.stop.is_set():
                 began = time.monotonic()
                 cycle = self._guarded(runner)
@@ -126,17 +133,49 @@ class FactoryLoop:
             log.exception("action=cycle failed=defect")
         return None
 
+    def _at_work(self, stack: ExitStack) -> Runner:
+        """A runner that its mirrors know of until the stack is closed."""
+        runner = self._runner(stack)
+        with self.database.begin() as connection:
+            digests = {each.digest for each in log_of(connection, self.premises.group)}
+            self.bundles.share(connection, digests)
+        stack.callback(runner.leave)
+        return runner
+
     def _runner(self, stack: ExitStack) -> Runner:
         pool = stack.enter_context(Session(self.pool))
         factory = stack.enter_context(Session(self.factory))
-        return Runner(self, pool=pool, factory=factory)
+        own = Self(
+            group=self.premises.group,
+            name=self.premises.name,
+            holder=f"{socket.gethostname()}:{self.home}",
+            schedd=self.premises.schedd,
+            pool=self.factory,
+            lease_seconds=max(LEASE_SECONDS, 3 * self.cycle_seconds),
+        )
+        mirroring = Mirroring(database=self.database, own=own, pace=self.pace, stack=stack)
+        return Runner(self, pool=pool, factory=factory, mirroring=mirroring)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What one cycle rests on."""
+
+    snapshot: Snapshot
+    verdict: Verdict
+    registry: Registry
+    #: Entries that get nothing, with the reason.
+    paused: Mapping[str, str]
+    #: The mirrors, ahead of the snapshot.
+    mirrors: Reading
 
 
 class Runner:
     """The cycles of one run."""
 
-    def __init__(self, loop: FactoryLoop, *, pool: Session, factory: Session) -> None:
+    def __init__(self, loop: FactoryLoop, *, pool: Session, factory: Session, mirroring: Mirroring) -> None:
         self._loop = loop
+        self._mirroring = mirroring
         self._pool = pool
         self._factory = factory
         self._memory = Memory()
@@ -156,11 +195,20 @@ class Runner:
             configuration=self._force.configuration,
         )
 
-    def look(self) -> tuple[Snapshot, Decision, Verdict]:
-        """Observe, let the guard compare, and decide."""
+    def look(self) -> tuple[Snapshot, Decision]:
+        """What a cycle would rest on, and do."""
+        seen = self._see()
+        return seen.snapshot, self._decide(seen, self._mirroring.read())
+
+    def leave(self) -> None:
+        """This run ends."""
+        self._mirroring.leave(now=utc_now())
+
+    def _see(self) -> _Seen:
+        """Observe, and let the guard compare."""
         loop = self._loop
         self._take_what_is_in_force()
-        configuration = self._force.configuration
+        mirrors = self._mirroring.read()
         snapshot = observe(
             pool=self._pool,
             schedds=loop.schedds,
@@ -168,29 +216,57 @@ class Runner:
             factory_schedd=loop.premises.schedd,
             factory_name=loop.premises.name,
             # All that are declared: a plan may name what the policy in force does not.
-            job_attributes=sorted(each.name for each in configuration.policy.vocabulary.job.values()),
+            job_attributes=sorted(
+                each.name for each in self._force.configuration.policy.vocabulary.job.values()
+            ),
             submissions=self._actor.submissions(),
             carried=self._carried,
         )
         with loop.database.read() as connection:
             registry = load_registry(connection)
-            paused = {each.entry: each.why for each in findings.pauses(connection, loop.premises.name)}
+            paused = {each.entry: each.why for each in findings.pauses(connection, loop.premises.group)}
         changed = self._first_seen.changed(snapshot.payloads)
         verdict = guard(snapshot, self._force, self._source.look(registry), changed=changed)
-        decision = decide(
-            snapshot,
-            configuration,
-            registry,
-            now=utc_now(),
-            memory=self._memory,
-            pace=loop.pace,
-            matching=self._matching,
+        return _Seen(
+            snapshot=snapshot,
+            verdict=verdict,
+            registry=registry,
             paused={**verdict.pauses, **paused},
-            stops=verdict.stops,
+            mirrors=mirrors,
+        )
+
+    def _decide(self, seen: _Seen, mirrors: Reading) -> Decision:
+        now = utc_now()
+        return decide(
+            seen.snapshot,
+            self._force.configuration,
+            seen.registry,
+            now=now,
+            memory=self._memory,
+            pace=self._loop.pace,
+            matching=self._matching,
+            paused=seen.paused,
+            stops=seen.verdict.stops,
             ends=self._ends.judged,
             ramp=self._ramp(),
+            mirrors=self._mirroring.held(mirrors, before=seen.mirrors, now=now),
         )
-        return snapshot, decision, verdict
+
+    def _agree(self, seen: _Seen) -> tuple[Decision, Permit | None]:
+        """Decide, and write down what that takes up before it is done; again where a mirror was faster."""
+        configuration = self._force.configuration
+        for _ in range(_TRIES):
+            mirrors = self._mirroring.read()
+            decision = self._decide(seen, mirrors)
+            with suppress(Overtaken):
+                return decision, self._mirroring.write_down(
+                    seen.snapshot, decision, configuration, expect=mirrors.version, now=utc_now()
+                )
+        decision = overtaken(decision)
+        log.warning("action=submit failed=mirrors were faster, %d times", _TRIES)
+        return decision, self._mirroring.write_down(
+            seen.snapshot, decision, configuration, expect=mirrors.version, now=utc_now()
+        )
 
     def _ramp(self) -> Ramp:
         """What was sent of late; a bucket has to hold what comes between two cycles."""
@@ -205,7 +281,7 @@ class Runner:
         """Follow an apply or a rollback. Raises Permanent where its bundle does not stand."""
         loop = self._loop
         with loop.database.read() as connection:
-            applied = applied_now(connection, loop.premises.name)
+            applied = applied_now(connection, loop.premises.group)
         if applied is None or applied.version != self._force.applied.version:
             self._force = loop.force()
             self._actor.take(self._force.configuration)
@@ -216,10 +292,15 @@ class Runner:
     def cycle(self) -> Cycle:
         """Observe, decide, act, and keep what happened."""
         at, began = utc_now(), time.monotonic()
-        snapshot, decision, verdict = self.look()
+        seen = self._see()
+        snapshot = seen.snapshot
+        ended = pilot_findings(self._ends.judged, now=at)
+        verdict = replace(seen.verdict, findings=(*seen.verdict.findings, *ended))
         known = self._keep(verdict, snapshot, now=at)
         self._actor.reconcile(snapshot.pilots, now=at)
-        done, failures = self._act(decision)
+        self._mirroring.look_after_silent(seen.mirrors, snapshot, self._force.configuration, now=utc_now())
+        decision, permit = self._agree(seen)
+        done, failures = self._act(decision, permit)
         self._memory = decision.memory
         cycle = _record(
             snapshot,
@@ -241,16 +322,16 @@ class Runner:
         return cycle
 
     def _keep(self, verdict: Verdict, snapshot: Snapshot, *, now: datetime) -> tuple[Known, ...]:
-        """Write down what the guard found and what it wants paused, before anything is done about it."""
-        name = self._loop.premises.name
+        """Write down what was found and what is to be paused, before anything is done about it."""
+        name, group = self._loop.premises.name, self._loop.premises.group
         with self._loop.database.read() as connection:
             before = findings.findings(connection, name)
-            paused = {each.entry for each in findings.pauses(connection, name)}
+            paused = {each.entry for each in findings.pauses(connection, group)}
         is_news = {each.finding for each in before} != set(verdict.findings)
         if not is_news and verdict.pauses.keys() <= paused:
             return tuple(before)
         with self._loop.database.begin() as connection:
-            findings.pause(connection, name, verdict.pauses, now=now)
+            findings.pause(connection, group, verdict.pauses, now=now)
             findings.keep_findings(
                 connection, name, verdict.findings, seen_whole=seen_whole(snapshot), now=now
             )
@@ -266,7 +347,9 @@ class Runner:
             )
         return tuple(known)
 
-    def _act(self, decision: Decision) -> tuple[Counter[tuple[str, ...]], tuple[str, ...]]:
+    def _act(
+        self, decision: Decision, permit: Permit | None
+    ) -> tuple[Counter[tuple[str, ...]], tuple[str, ...]]:
         """Do what was decided: counts by ("submit", entry, VO), ("remove",), ("collect",); failures."""
         done: Counter[tuple[str, ...]] = Counter()
         failures: list[str] = []
@@ -274,7 +357,7 @@ class Runner:
             try:
                 match action:
                     case SubmitPilots():
-                        arrived = self._actor.submit(action, now=utc_now())
+                        arrived = self._actor.submit(action, now=utc_now(), permit=permit)
                         done[("submit", action.entry, action.vo)] += arrived
                         self._sent.see(action.entry, arrived, now=utc_now())
                     case RemovePilot():

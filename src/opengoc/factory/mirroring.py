@@ -17,7 +17,7 @@ from opengoc.factory.bounds import count_pilots
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.mirror import Holding, Mirror, Mirrored, Place, Reading, larger, mirrored, with_granted
 from opengoc.factory.mirror_store import Permit
-from opengoc.factory.model import Decision, Pace, Pilot, Snapshot, SubmitPilots
+from opengoc.factory.model import Decision, Limit, Pace, Pilot, Snapshot, SubmitPilots
 from opengoc.factory.observe import observe_pilots
 from opengoc.factory.supply import LATE, rooms_of
 from opengoc.store.database import Database
@@ -166,6 +166,17 @@ class Mirroring:
             pool = replace(self._own.pool, collector=mirror.collector, timeout_seconds=_PATIENCE_SECONDS)
             self._sessions[mirror.collector] = self._stack.enter_context(Session(pool))
         return self._sessions[mirror.collector]
+
+
+def overtaken(decision: Decision) -> Decision:
+    """The decision without its submissions: others took pilots each time that it was made."""
+    why = "mirrors took pilots in the same moment: the next cycle goes on"
+    rows = (
+        replace(row, allowed=0, limit=Limit.CYCLE, detail=why) if row.allowed else row
+        for row in decision.rows
+    )
+    actions = (action for action in decision.actions if not isinstance(action, SubmitPilots))
+    return replace(decision, actions=tuple(actions), rows=tuple(rows))
 
 
 def holdings_of(
