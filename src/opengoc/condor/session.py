@@ -121,9 +121,19 @@ class Session:
         )
 
     def history(
-        self, schedd: str, constraint: str = "true", projection: Sequence[str] = (), *, limit: int = 1000
+        self,
+        schedd: str,
+        constraint: str = "true",
+        projection: Sequence[str] = (),
+        *,
+        limit: int = 1000,
+        until: str = "",
     ) -> Observation[Ad]:
-        """Jobs that left the queue of a schedd, youngest first. ``limit`` of them: then it is incomplete."""
+        """Jobs that left the queue of a schedd, youngest first. ``limit`` of them: then it is incomplete.
+
+        -1: no limit. ``until``: an expression; the history is read back to the first job that makes it true,
+        which is not given.
+        """
         found = self._observe(
             f"history of {schedd}",
             "history",
@@ -131,8 +141,9 @@ class Session:
             constraint=constraint,
             projection=list(projection),
             limit=limit,
+            until=until,
         )
-        if not found.complete or len(found.items) < limit:
+        if not found.complete or limit < 0 or len(found.items) < limit:
             return found
         return Observation(
             source=found.source,

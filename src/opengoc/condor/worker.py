@@ -70,11 +70,11 @@ class Worker:
         return _fetch(lambda names: queue.query(constraint, names), projection)
 
     def history(
-        self, schedd: str, constraint: str, projection: list[str], limit: int
+        self, schedd: str, constraint: str, projection: list[str], limit: int, until: str
     ) -> list[dict[str, Any]]:
-        """Ads of jobs that left the queue, youngest first."""
+        """Ads of jobs that left the queue, youngest first, up to the one that makes ``until`` true."""
         queue = self._schedd(schedd)
-        return _fetch(lambda names: list(queue.history(constraint, names, limit)), projection)
+        return _fetch(lambda names: list(queue.history(constraint, names, limit, until or None)), projection)
 
     def submit(self, schedd: str, description: dict[str, str], spool: bool, count: int) -> dict[str, int]:
         """Submit a cluster of ``count`` jobs, and upload its files where ``spool``."""
