@@ -11,7 +11,7 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
 from opengoc.factory import findings
 from opengoc.factory.applied import record
-from opengoc.factory.guard import Action, Finding, FindingKind
+from opengoc.factory.finding import Action, Finding, FindingKind
 from opengoc.flows.factory_news import applied_lines, finding_lines
 from opengoc.store.database import Database
 

@@ -79,6 +79,14 @@ def test_entries_whose_pilots_cannot_run_are_paused_with_the_reason(broken_grid:
     ]
     assert {(bool(end["hold_reason"]), end["pauses"]) for end in ends} == {(True, True), (False, False)}
 
+    status = json.loads(grid.goc("factory", "status", "--json").stdout)
+    found = {(each["kind"], each["entry"], each["action"]) for each in status["findings"]}
+    for name in rows:
+        closed = ("held", name, "entry closed until a canary does well")
+        assert (
+            closed if "SLURM" in name else ("validation-failed", name, "counted against the entry")
+        ) in found
+
     # A factory that starts anew, as each --once does, comes to the same state.
     again = _rows(grid)
     assert {name: row["limit"] for name, row in again.items()} == dict.fromkeys(rows, "failing")

@@ -15,8 +15,8 @@ import pyarrow
 from opengoc.base.ids import canonical_json, digest
 from opengoc.base.instant import format_instant, parse_instant
 from opengoc.base.interval import Interval
+from opengoc.factory.finding import Action, Finding, FindingKind
 from opengoc.factory.findings import Known
-from opengoc.factory.guard import Action, Finding, FindingKind
 from opengoc.factory.model import EntryRow, Limit
 from opengoc.store.lake import Lake
 

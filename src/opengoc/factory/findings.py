@@ -1,4 +1,4 @@
-"""What the guard found and the entries it paused, as facts: valid from when it was first seen to its end."""
+"""What was found wrong and the entries that were paused, as facts valid from first seen to the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
-from opengoc.factory.guard import Action, Finding, FindingKind
+from opengoc.factory.finding import Action, Finding, FindingKind
 from opengoc.store import facts
 from opengoc.store.facts import Fact
 
@@ -91,7 +91,7 @@ def _state(conn: Connection, key: str, value: dict[str, Any], before: Fact | Non
 
 
 def findings(conn: Connection, factory: str, *, ended: bool = False) -> list[Known]:
-    """What the guard found, the youngest first; with ``ended`` what is over as well."""
+    """What was found, the youngest first; with ``ended`` what is over as well."""
     known = [_known(fact) for fact in _of(conn, FINDING, factory)]
     chosen = [each for each in known if ended or each.seen.end is None]
     return sorted(chosen, key=lambda each: each.seen.start, reverse=True)

@@ -11,55 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from opengoc.factory.finding import OF_ENDS, Action, Finding, FindingKind
 from opengoc.factory.force import Force
 from opengoc.factory.model import Payload, PayloadState, Pilot, PilotState, RemovePilot, Slot, Snapshot
 from opengoc.factory.rules import allowed
 from opengoc.factory.starts import CLOSED, WHOLE, same_start, same_tree
-
-
-class FindingKind(StrEnum):
-    """What does not agree."""
-
-    #: The files say something else than what is in force, or cannot be read.
-    SOURCE = "source differs"
-    #: A pilot in the factory's queue has a digest that was never in force.
-    PILOT_DIGEST = "pilot of an unknown digest"
-    #: A startd has a digest that was never in force.
-    STARTD_DIGEST = "startd of an unknown digest"
-    #: A startd decides by another START than the one rendered for it.
-    START = "START differs"
-    #: A job runs where the policy in force does not let it.
-    JOB = "job not allowed"
-    #: A running job would not be taken now, for its attributes were seen to change.
-    JOB_CHANGED = "job changed"
-
-
-class Action(StrEnum):
-    """What is done about it."""
-
-    ALARM = "alarm"
-    #: The pilot's job is removed: its startd ends, its jobs return to their queue.
-    STOP = "pilot stopped"
-    STOP_AND_PAUSE = "pilot stopped, entry paused"
-    PAUSE = "entry paused; no pilot of this factory to stop"
-    NOBODY = "no pilot of this factory to stop"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that does not agree."""
-
-    kind: FindingKind
-    #: The job, pilot or startd, or ``files``.
-    subject: str
-    action: Action
-    #: What was seen and what should have been, in words.
-    evidence: str
-    entry: str = ""
-    vo: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +196,8 @@ def _stops(findings: list[Finding], snapshot: Snapshot, pilots: Mapping[str, Pil
 
 def seen_whole(snapshot: Snapshot) -> frozenset[FindingKind]:
     """The kinds whose evidence the snapshot shows whole: what it does not show is over."""
-    kinds = {FindingKind.SOURCE}
+    # The files, and what ended pilots left, are here.
+    kinds = {FindingKind.SOURCE, *OF_ENDS}
     if snapshot.pilots.complete:
         kinds.add(FindingKind.PILOT_DIGEST)
     if snapshot.slots.complete:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant
+from opengoc.factory.finding import FindingKind
 
 
 class Verdict(StrEnum):
@@ -25,17 +26,6 @@ class Verdict(StrEnum):
     NEUTRAL = "neutral"
     #: Every other pilot of the entry would meet the same.
     PAUSE = "pause"
-
-
-class FindingKind(StrEnum):
-    """What is wrong with a pilot that ended."""
-
-    REPORT_MISSING = "report-missing"
-    VALIDATION_MISSING = "validation-missing"
-    VALIDATION_FAILED = "validation-failed"
-    SHORT_LIVED = "short-lived"
-    EATS_JOBS = "eats-jobs"
-    HELD = "held"
 
 
 #: By the reason that a pilot gives for its end (docs/reference/pilot.md, "Ends and exit codes").

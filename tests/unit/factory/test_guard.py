@@ -11,9 +11,10 @@ from tests.unit.factory.world import NOW, configuration, entry_table, jobs, pilo
 from opengoc.factory.applied import Applied
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.decide import decide
+from opengoc.factory.finding import Action, FindingKind
 from opengoc.factory.first_seen import FirstSeen
 from opengoc.factory.force import Force
-from opengoc.factory.guard import Action, FindingKind, SourceState, Verdict, guard
+from opengoc.factory.guard import SourceState, Verdict, guard
 from opengoc.factory.model import (
     Limit,
     Memory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.factory.world import NOW
+from tests.unit.factory.world import NOW, failed, snapshot
 
 from goc_pilot.validations import BUILT_IN
 from opengoc.base.instant import format_instant
+from opengoc.factory.finding import Action, FindingKind
+from opengoc.factory.guard import seen_whole
+from opengoc.factory.pilot_findings import pilot_findings
 from opengoc.factory.protection import Alive, Care, Health, Phase, in_words, protect
-from opengoc.factory.protection_ends import VERDICTS, FindingKind, PilotEnd, Verdict, judge
+from opengoc.factory.protection_ends import VERDICTS, PilotEnd, Verdict, judge
 from opengoc.factory.protection_holds import HOLD_RULES, Hold, HoldCare, Treated, Treatment, treat
 from opengoc.factory.protection_reports import BUILT_IN_VALIDATIONS, END_FILE, Ends, keep_end, read_ends
 
@@ -247,6 +251,53 @@ def test_a_validation_that_was_skipped_without_being_asked_is_missing() -> None:
     end.report["validations"][0] |= {"result": "skipped", "message": "not asked for"}
     (finding,) = judge(end).findings
     assert (finding.kind, finding.detail) == (FindingKind.VALIDATION_MISSING, "python was not run")
+
+
+def test_what_pilots_of_the_last_hour_show_is_one_finding_a_kind_and_entry() -> None:
+    eaten = {"finished": 40, "wall_seconds": 40.0}
+    ends = [
+        _bad(1, at=-4000),
+        *(_bad(number, at=-3000, host=f"wn{number}") for number in (2, 3, 4, 5)),
+        _bad(6, at=-20, host="wn2"),
+        _end(7, "idle", at=-10, lacking=("memory",), entry="B"),
+        _end(8, "idle", at=-5, jobs=eaten, entry="B"),
+        replace(_end(9, None, at=-1, entry="B"), hold_reason="partition unknown", pauses=True),
+    ]
+    found = pilot_findings(map(judge, ends), now=NOW)
+    assert [(each.kind, each.subject, each.entry, each.action, each.evidence) for each in found] == [
+        (
+            FindingKind.EATS_JOBS,
+            "pilots of B",
+            "B",
+            Action.ALARM,
+            "1 within an hour on wn1 (1); the last: plt-008, 40 jobs of 1.0 s on average",
+        ),
+        (
+            FindingKind.HELD,
+            "pilots of B",
+            "B",
+            Action.CLOSED,
+            "1 within an hour; the last: plt-009, partition unknown",
+        ),
+        (
+            FindingKind.VALIDATION_FAILED,
+            "pilots of A",
+            "A",
+            Action.COUNTED,
+            "5 within an hour on wn2 (2), wn3 (1), wn4 (1) and 1 more; the last: plt-006, disk: ",
+        ),
+        (
+            FindingKind.VALIDATION_MISSING,
+            "pilots of B",
+            "B",
+            Action.ALARM,
+            "1 within an hour on wn1 (1); the last: plt-007, memory is not in the report",
+        ),
+    ]
+    assert pilot_findings(map(judge, ends), now=NOW + timedelta(hours=1)) == ()
+    # What is kept of ends is always whole: it is over when it is not there.
+    blind = replace(snapshot(), pilots=failed("queue"), slots=failed("slots"))
+    assert {each.kind for each in found} <= seen_whole(blind)
 
 
 def _health(*ends: PilotEnd, at: float, alive: tuple[Alive, ...] = ()) -> Health:
