@@ -165,7 +165,7 @@ class Matcher:
         """
         self._of_job = {}
         self._forget_unused()
-        listing = self._listing.next(list(jobs), self._numbers)
+        listing = self._listing.next(jobs, self._numbers)
         self._weigh(np.bincount(listing.numbers, minlength=len(self._clusters)).astype(np.int64))
         self._listing = listing
         return listing.numbers
@@ -339,7 +339,7 @@ class Matcher:
         self._of_job = {job: numbers[place] for job, place in self._of_job.items()}
         self._weights, self._true = self._weights[used], self._true[used]
         self._fault = None if self._fault is None else self._fault[used]
-        self._listing = self._listing.renumbered(used)
+        self._listing.renumber(used)
         self.edition += 1
 
 

@@ -5,7 +5,7 @@ Comparing addresses takes a tenth of the time that reading ten attributes does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -16,38 +16,30 @@ from opengoc.factory.bits import Numbers
 class Listing:
     """Ads and the number of each one's cluster."""
 
-    def __init__(self, ads: Sequence[Ad] = (), numbers: Numbers | None = None) -> None:
+    def __init__(self, jobs: Iterable[Ad] = ()) -> None:
         # Kept alive: only as long as an object lives is its address its own.
-        self._ads = ads
-        self.numbers: Numbers = np.zeros(0, np.int64) if numbers is None else numbers
-        addresses = _addresses(ads)
-        self._order = np.argsort(addresses)
-        self._sorted = addresses[self._order]
+        self._ads = np.fromiter(jobs, object)
+        # An array of objects holds their addresses; reading them there is faster than asking for each.
+        self._addresses: Numbers = np.frombuffer(self._ads.data, np.int64)
+        #: -1 where it is not known.
+        self.numbers: Numbers = np.full(len(self._ads), -1, np.int64)
 
-    def next(self, ads: Sequence[Ad], read: Callable[[Sequence[Ad]], Numbers]) -> Listing:
+    def next(self, jobs: Iterable[Ad], read: Callable[[Sequence[Ad]], Numbers]) -> Listing:
         """The listing of the next cycle: ``read`` numbers the ads that are not in this one."""
-        numbers = self._known(_addresses(ads))
-        fresh = np.nonzero(numbers < 0)[0]
-        numbers[fresh] = read([ads[place] for place in fresh.tolist()])
-        return Listing(ads, numbers)
-
-    def renumbered(self, kept: Numbers) -> Listing:
-        """The same ads after the numbers in ``kept`` became 0, 1, 2…; those of other numbers are unknown."""
-        numbers = np.full(max(self.numbers.max(initial=0), kept.max(initial=0)) + 1, -1, np.int64)
-        numbers[kept] = np.arange(len(kept))
-        return Listing(self._ads, numbers[self.numbers])
-
-    def _known(self, addresses: Numbers) -> Numbers:
-        """The number of each ad that is here, -1 of others."""
-        if not len(self._sorted):
-            return np.full(len(addresses), -1, np.int64)
-        places = np.searchsorted(self._sorted, addresses)
-        places[places == len(self._sorted)] = 0
-        found: Numbers = np.where(
-            self._sorted[places] == addresses, self.numbers[self._order[places]], np.int64(-1)
-        )
+        found = Listing(jobs)
+        if len(self.numbers):
+            order = np.argsort(self._addresses)
+            places = np.searchsorted(self._addresses[order], found._addresses)
+            places = order.take(places, mode="clip")
+            is_here = self._addresses[places] == found._addresses
+            found.numbers[is_here] = self.numbers[places[is_here]]
+        fresh = np.nonzero(found.numbers < 0)[0]
+        found.numbers[fresh] = read(found._ads[fresh].tolist())
         return found
 
-
-def _addresses(ads: Sequence[Ad]) -> Numbers:
-    return np.fromiter(map(id, ads), np.int64, len(ads))
+    def renumber(self, kept: Numbers) -> None:
+        """After the numbers in ``kept`` became 0, 1, 2…; those of other numbers are not known any more."""
+        # At the end stands -1, too: what is not known stays so.
+        numbers = np.full(max(self.numbers.max(initial=0), kept.max(initial=0)) + 2, -1, np.int64)
+        numbers[kept] = np.arange(len(kept))
+        self.numbers = numbers[self.numbers]
