@@ -26,6 +26,8 @@ from opengoc.store.facts import Assertion, Fact
 KIND = "accounting-correction"
 #: A rule without a beginning holds from here on: no record is older.
 _ALWAYS = datetime(1990, 1, 1, tzinfo=UTC)
+#: Later than any record: every engine's times reach so far.
+NEVER = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Field(StrEnum):
@@ -160,41 +162,50 @@ def _of(fact: Fact) -> Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a query over ``record`` reads records with rules applied."""
+class Shape:
+    """Rules for one field whose scopes name the same columns: one join of equals applies them all."""
 
-    #: LEFT JOINs, none of which gives a record twice.
-    joins: str
-    #: SQL of the corrected value of each field, null where no rule fits; always as text.
-    values: Mapping[Field, str]
-    #: What the joins read.
-    tables: Mapping[str, pyarrow.Table]
+    number: int
+    field: Field
+    scope: tuple[str, ...]
+    rules: tuple[Correction, ...]
+
+    @property
+    def name(self) -> str:
+        """What ``rows`` are called in a query."""
+        return f"correction_{self.number}"
+
+    def column(self, what: str) -> str:
+        """A column of ``rows``: one of the scope, ``value``, ``holds_from``, ``holds_to``."""
+        return f"rule_{self.number}_{what}"
+
+    def rows(self) -> pyarrow.Table:
+        """The rules as a table."""
+        time = pyarrow.timestamp("us", tz="UTC")
+        columns = {
+            name: pyarrow.array([rule.scope[name] for rule in self.rules], pyarrow.string())
+            for name in self.scope
+        }
+        values = [rule.value for rule in self.rules]
+        if self.field is Field.PROCESSORS:
+            columns["value"] = pyarrow.array([int(float(value)) for value in values], pyarrow.int32())
+        elif self.field in _NUMBERS:
+            columns["value"] = pyarrow.array([float(value) for value in values], pyarrow.float64())
+        else:
+            columns["value"] = pyarrow.array(values, pyarrow.string())
+        columns["holds_from"] = pyarrow.array([rule.valid.start for rule in self.rules], time)
+        columns["holds_to"] = pyarrow.array([rule.valid.end or NEVER for rule in self.rules], time)
+        return pyarrow.table({self.column(name): column for name, column in columns.items()})
 
 
-def plan(rules: Sequence[Standing]) -> Plan:
-    """The joins that apply rules: one a field and set of columns, each a comparison of equals."""
-    shapes: dict[tuple[Field, tuple[str, ...]], list[Correction]] = {}
+def shapes(rules: Sequence[Standing]) -> list[Shape]:
+    """Rules as they are joined to records, those whose scope names more first."""
+    found: dict[tuple[Field, tuple[str, ...]], list[Correction]] = {}
     for each in rules:
         names = tuple(name for name in SCOPES if name in each.rule.scope)
-        shapes.setdefault((each.rule.field, names), []).append(each.rule)
-    joins, values, tables = [], dict[Field, list[str]](), {}
-    for number, (what, names) in enumerate(sorted(shapes, key=lambda shape: (-len(shape[1]), shape[1]))):
-        name = f"correction_{number}"
-        tables[name] = _table(shapes[what, names], names)
-        equal = " AND ".join(f"{name}.{column} = record.{column}" for column in names)
-        joins.append(
-            f"LEFT JOIN {name} ON {equal} AND record.ended_at >= {name}.holds_from"
-            f" AND (record.ended_at < {name}.holds_to OR {name}.holds_to IS NULL)"
-        )
-        values.setdefault(what, []).append(f"{name}.value")
-    told = {each: f"coalesce({', '.join(values.get(each, ['NULL']))}, NULL)::VARCHAR" for each in Field}
-    return Plan(joins="\n".join(joins), values=told, tables=tables)
-
-
-def _table(rules: Sequence[Correction], names: Sequence[str]) -> pyarrow.Table:
-    time = pyarrow.timestamp("us", tz="UTC")
-    columns = {name: pyarrow.array([rule.scope[name] for rule in rules], pyarrow.string()) for name in names}
-    columns["value"] = pyarrow.array([rule.value for rule in rules], pyarrow.string())
-    columns["holds_from"] = pyarrow.array([rule.valid.start for rule in rules], time)
-    columns["holds_to"] = pyarrow.array([rule.valid.end for rule in rules], time)
-    return pyarrow.table(columns)
+        found.setdefault((each.rule.field, names), []).append(each.rule)
+    ordered = sorted(found, key=lambda shape: (-len(shape[1]), shape))
+    return [
+        Shape(number=number, field=what, scope=names, rules=tuple(found[what, names]))
+        for number, (what, names) in enumerate(ordered)
+    ]

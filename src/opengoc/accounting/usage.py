@@ -10,129 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow
 
 from opengoc.accounting import table
-from opengoc.accounting.corrections import Field, Plan, Standing, plan
+from opengoc.accounting.corrections import Standing, shapes
+from opengoc.accounting.dimensions import DIMENSIONS as DIMENSIONS
+from opengoc.accounting.dimensions import UNKNOWN as UNKNOWN
+from opengoc.accounting.dimensions import written
 from opengoc.accounting.model import Kind
-from opengoc.base.errors import InvalidInput, Temporary
+from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
+from opengoc.store.engine import DuckDb, Engine
 from opengoc.store.lake import Lake
 
-#: What a dimension says of records that do not tell.
-UNKNOWN = "unknown"
-#: What usage can be asked by, as SQL over a record.
-DIMENSIONS = {
-    "vo": "vo",
-    "site": "site",
-    "country": "country",
-    "resource": "resource",
-    "user": "user_name",
-    "project": "project",
-    "queue": "queue",
-    "kind": "kind",
-    "entry": "entry",
-    "status": "status",
-    "source": "source",
-    "week": "strftime(ended_at, '%G-W%V')",
-    "month": "strftime(ended_at, '%Y-%m')",
-    "day": "strftime(ended_at, '%Y-%m-%d')",
-}
-
-# Only few records are ever restated: all others stand as they are, and only those few are put in order.
-_STANDING = f"""
-    WITH restated AS (
-        SELECT DISTINCT instance, global_job_id, attempt FROM {table.TABLE}
-        WHERE version > 1 AND known_from <= $as_of
-    ),
-    single AS (
-        SELECT * FROM {table.TABLE} ANTI JOIN restated USING (instance, global_job_id, attempt)
-        WHERE known_from <= $as_of AND ended_at >= $start AND ended_at < $end
-    ),
-    latest AS (
-        SELECT * FROM {table.TABLE} SEMI JOIN restated USING (instance, global_job_id, attempt)
-        WHERE known_from <= $as_of
-        QUALIFY row_number() OVER (
-            PARTITION BY instance, global_job_id, attempt ORDER BY sequence DESC, version DESC
-        ) = 1
-    ),
-    -- Whose a batch job is, as its computing element logged it: the last grant of its id before it started.
-    granted AS (
-        SELECT id, fqan, vo, user_name, since,
-            lead(since, 1, 'infinity') OVER (PARTITION BY id ORDER BY since) AS until
-        FROM (
-            SELECT global_job_id AS id, fqan, vo, user_name, ended_at AS since FROM {table.TABLE}
-            WHERE kind = 'grant' AND known_from <= $as_of AND ended_at >= $start - INTERVAL 60 DAYS
-                AND ended_at < $end
-            QUALIFY row_number() OVER (PARTITION BY global_job_id, ended_at ORDER BY version DESC) = 1
-        )
-    )
-"""
-
-
-def _records(plan: Plan) -> str:
-    """SQL of the records of a window as they are read: corrected, and with what others know of them."""
-    value = plan.values
-    return f"""{_STANDING},
-    -- What the factory and the registry know is added. The house's own test jobs go the way of pilots, and
-    -- the name of none: where pilots are known, a job that is none of them is a job of its own.
-    corrected AS (
-        SELECT record.* EXCLUDE (vo, user_name, entry, kind, jobs, project, processors),
-            coalesce({value[Field.VO]}, record.vo, pilot.vo, granted.vo) AS vo,
-            coalesce({value[Field.PROJECT]}, record.project) AS project,
-            coalesce({value[Field.PROCESSORS]}::DOUBLE::INTEGER, record.processors) AS processors,
-            coalesce({value[Field.HS06]}::DOUBLE,
-                CASE WHEN record.benchmark = 'HS06' THEN record.benchmark_value END) AS hs06,
-            coalesce({value[Field.HEPSCORE23]}::DOUBLE,
-                CASE WHEN record.benchmark = 'HEPscore23' THEN record.benchmark_value END) AS hepscore23,
-            coalesce(granted.user_name, record.user_name) AS user_name,
-            coalesce(record.entry, pilot.entry) AS entry,
-            country.country AS country,
-            CASE WHEN record.kind = 'pilot' AND record.pilot_id IS NOT NULL AND pilot.id IS NULL
-                AND (SELECT count(*) > 0 FROM pilots) THEN 'batch' ELSE record.kind END AS kind,
-            coalesce(record.jobs, 1) AS jobs
-        FROM (SELECT * FROM single UNION ALL BY NAME SELECT * FROM latest) AS record
-        LEFT JOIN pilots AS pilot ON pilot.id = record.pilot_id
-        LEFT JOIN countries AS country ON country.site = record.site
-        -- Batch systems number their jobs 4711; HTCondor's global id holds that as host#4711.0#time.
-        LEFT JOIN granted ON record.kind = 'batch' AND record.vo IS NULL
-            AND granted.id = regexp_replace(
-                record.global_job_id, '^(?:[^#]*#)?([0-9]+)[.][0-9]+#.*$', '\\1'
-            )
-            AND coalesce(record.started_at, record.ended_at) >= granted.since
-            AND coalesce(record.started_at, record.ended_at) < granted.until
-        {plan.joins}
-        WHERE ended_at >= $start AND ended_at < $end
-    ),
-    records AS (
-        SELECT * EXCLUDE (suspect),
-            cpu_user_seconds IS NOT NULL OR cpu_system_seconds IS NOT NULL AS measured,
-            coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) AS cpu_seconds,
-            wall_seconds * processors AS core_seconds,
-            coalesce(cpu_user_seconds, 0) + coalesce(cpu_system_seconds, 0) > wall_seconds * processors
-                AS suspect
-        FROM corrected
-    )
-    """
-
-
-_SUMS = """
-    sum(jobs)::BIGINT AS jobs,
-    sum(wall_seconds) AS wall_seconds,
-    sum(core_seconds) AS core_seconds,
-    sum(cpu_seconds) FILTER (measured) AS cpu_seconds,
-    sum(core_seconds) FILTER (measured) AS cpu_core_seconds,
-    coalesce(sum(jobs) FILTER (NOT measured), 0)::BIGINT AS jobs_without_cpu,
-    coalesce(sum(jobs) FILTER (suspect), 0)::BIGINT AS suspects,
-    count(*) AS records,
-    coalesce(sum(jobs) FILTER (estimated), 0)::BIGINT AS estimated,
-    sum(bytes)::BIGINT AS bytes,
-    sum(core_seconds * hs06) AS hs06_seconds,
-    sum(core_seconds * hepscore23) AS hepscore23_seconds
-"""
+if TYPE_CHECKING:
+    from ibis import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +64,9 @@ class UsageRow:
     #: Σ core-seconds × benchmark of the records that tell one; None where none does.
     hs06_seconds: float | None = None
     hepscore23_seconds: float | None = None
+    #: Jobs left out of those two.
+    jobs_without_hs06: int = 0
+    jobs_without_hepscore23: int = 0
 
     @property
     def cpu_efficiency(self) -> float | None:
@@ -223,79 +120,85 @@ def usage(lake: Lake, question: Question) -> Usage:
     """Sum up the records that answer a question. Raises Temporary when the lake cannot be read."""
     table.declare(lake)
     version = lake.version(table.TABLE)
-    columns = [f"coalesce({DIMENSIONS[name]}, '{UNKNOWN}') AS by_{name}" for name in question.dimensions]
-    rules = plan(question.corrections)
-    sql = f"""
-        {_records(rules)}
-        SELECT {", ".join([*columns, _SUMS])}
-        FROM records WHERE CASE WHEN $kind IS NULL THEN kind NOT IN ('grant', 'sync') ELSE kind = $kind END
-        {"GROUP BY ALL ORDER BY ALL" if columns else "HAVING count(*) > 0"}
-    """
-    answer = _ask(lake, sql, question, version, tables=rules.tables)
-    count = len(question.dimensions)
-    names = answer.column_names[count:]
-    rows = tuple(
-        UsageRow(
-            dimensions=dict(zip(question.dimensions, row[:count], strict=True)),
-            **dict(zip(names, row[count:], strict=True)),
-        )
-        for row in zip(*(column.to_pylist() for column in answer.columns), strict=True)
+    with DuckDb(lake, table.TABLE, versions=at(version)) as engine:
+        return Usage(question=question, rows=answer(engine, question), table_version=version)
+
+
+def at(version: int | None) -> dict[str, int]:
+    """The version of the records' table that an engine reads; of a table that is absent there is none."""
+    return {} if version is None else {table.TABLE: version}
+
+
+def answer(engine: Engine, question: Question) -> tuple[UsageRow, ...]:
+    """The same, of any engine that has the records' table. Raises Temporary."""
+    # Ibis takes a third of a second to load: commands that ask nothing go without.
+    from opengoc.accounting import query
+
+    rules = shapes(question.corrections)
+    window, as_of = question.window, question.as_of
+    unusual = engine.ask(query.unusual(window, as_of), {})["what"].to_pylist()
+    records = query.standing(window, as_of, restated=query.RESTATED in unusual)
+    grants = query.granted(window, as_of) if query.GRANTED in unusual else None
+    named = {DIMENSIONS[name] for name in question.dimensions} | {"site"}
+    counts = query.counted(records, rules, named=named, grants=grants)
+    return summed(engine, counts, question, {rule.name: rule.rows() for rule in rules})
+
+
+def summed(
+    engine: Engine, counts: Table, question: Question, beside: Mapping[str, pyarrow.Table]
+) -> tuple[UsageRow, ...]:
+    """The rows of an answer, from what is counted of records, or of many of them together."""
+    from opengoc.accounting import query
+
+    sums = query.summed(
+        counts,
+        question.dimensions,
+        kind=question.kind.value if question.kind else None,
+        pilots=bool(question.pilots),
+        countries=bool(question.countries),
     )
-    return Usage(question=question, rows=rows, table_version=version)
+    found = engine.ask(sums, {**beside, **_known(question)})
+    rows = [
+        UsageRow(
+            dimensions={name: written(name, row.pop(f"by_{name}")) for name in question.dimensions}, **row
+        )
+        for row in found.to_pylist()
+        # The sum of no record at all is a row of nulls.
+        if row["records"]
+    ]
+    return tuple(sorted(rows, key=lambda row: tuple(row.dimensions.values())))
+
+
+def _known(question: Question) -> dict[str, pyarrow.Table]:
+    """What the factory and the registry know, as tables that a question names."""
+    pilots: dict[str, list[str | None]] = {
+        "known_pilot": [pilot.id for pilot in question.pilots],
+        "pilot_vo": [pilot.vo for pilot in question.pilots],
+        "pilot_entry": [pilot.entry for pilot in question.pilots],
+    }
+    places: dict[str, list[str | None]] = {
+        "country_site": list(question.countries),
+        "country": list(question.countries.values()),
+    }
+    return {"pilots": _texts(pilots), "countries": _texts(places)}
+
+
+def _texts(columns: Mapping[str, Sequence[str | None]]) -> pyarrow.Table:
+    return pyarrow.table({name: pyarrow.array(each, pyarrow.string()) for name, each in columns.items()})
 
 
 def standing(
     lake: Lake, *, window: Interval, as_of: datetime, kind: Kind | None = None, source: str | None = None
 ) -> pyarrow.Table:
     """The records that stood at a time and ended within a window, as they were sent."""
+    from opengoc.accounting import query
+
     table.declare(lake)
-    columns = ", ".join(f"standing.{name}" for name in table.RECORD.names)
-    sql = f"""
-        {_STANDING}
-        SELECT {columns} FROM (SELECT * FROM single UNION ALL BY NAME SELECT * FROM latest) AS standing
-        WHERE ended_at >= $start AND ended_at < $end AND ($kind IS NULL OR kind = $kind)
-            AND ($source IS NULL OR source = $source)
-        ORDER BY ended_at, instance, global_job_id, attempt
-    """
-    question = Question(window=window, by=(), kind=kind, as_of=as_of)
-    return _ask(lake, sql, question, lake.version(table.TABLE), more={"source": source})
-
-
-def _ask(
-    lake: Lake,
-    sql: str,
-    question: Question,
-    version: int | None,
-    *,
-    more: Mapping[str, Any] | None = None,
-    tables: Mapping[str, pyarrow.Table] | None = None,
-) -> pyarrow.Table:
-    pilots = pyarrow.table(
-        {
-            "id": pyarrow.array([pilot.id for pilot in question.pilots], pyarrow.string()),
-            "vo": pyarrow.array([pilot.vo for pilot in question.pilots], pyarrow.string()),
-            "entry": pyarrow.array([pilot.entry for pilot in question.pilots], pyarrow.string()),
-        }
-    )
-    countries = pyarrow.table(
-        {
-            "site": pyarrow.array(question.countries.keys(), pyarrow.string()),
-            "country": pyarrow.array(question.countries.values(), pyarrow.string()),
-        }
-    )
-    params: dict[str, Any] = {
-        "as_of": question.as_of,
-        "start": question.window.start,
-        "end": question.window.end,
-        "kind": question.kind.value if question.kind else None,
-        **(more or {}),
-    }
-    with lake.connection(table.TABLE, as_of_version=version) as connection:
-        connection.register("pilots", pilots)
-        connection.register("countries", countries)
-        for name, rows in (tables or {}).items():
-            connection.register(name, rows)
-        try:
-            return connection.sql(sql, params=params).to_arrow_table()
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
+    records = query.standing(window, as_of, columns=[*table.RECORD.names, "source"])
+    if kind is not None:
+        records = records.filter(records.kind == kind.value)
+    if source is not None:
+        records = records.filter(records.source == source)
+    records = records.select(*table.RECORD.names).order_by("ended_at", "instance", "global_job_id", "attempt")
+    with DuckDb(lake, table.TABLE) as engine:
+        return engine.ask(records, {})

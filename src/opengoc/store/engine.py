@@ -1,0 +1,66 @@
+"""Engines that answer questions over the lake's tables: DuckDB here, ClickHouse and PostgreSQL beyond.
+
+A question is an Ibis expression over tables that are known by name. Each engine gets it in its own SQL, with
+the same answer: rows without an order, of the types that the expression says. Texts compare by code point
+only where the caller sorts, and every session is in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import duckdb
+import ibis
+import pyarrow
+
+from opengoc.base.errors import Temporary
+from opengoc.store.lake import Lake
+
+if TYPE_CHECKING:
+    import ibis
+
+
+class Engine(Protocol):
+    """What answers an expression; ``beside`` are small tables that only this question has."""
+
+    def ask(self, question: ibis.Table, beside: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
+        """The rows. Raises Temporary when the engine cannot answer now."""
+        ...
+
+
+class DuckDb:
+    """The lake as it is here, each table at one version (by default the newest); to be used in a ``with``."""
+
+    def __init__(self, lake: Lake, *tables: str, versions: Mapping[str, int] | None = None) -> None:
+        self._connection = lake.connection(*tables, as_of_version=versions or {})
+
+    def __enter__(self) -> DuckDb:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def ask(self, question: ibis.Table, beside: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
+        """The rows. Raises Temporary when memory or disk run out."""
+        for name, rows in beside.items():
+            self._connection.register(name, rows)
+        try:
+            return told_as(question, self._connection.sql(sql_of(question, "duckdb")).to_arrow_table())
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
+
+
+def sql_of(question: ibis.Table, dialect: str) -> str:
+    """A question in the SQL of an engine: ``duckdb``, ``postgres``, ``clickhouse``."""
+    import ibis
+
+    return str(ibis.to_sql(question, dialect=dialect, pretty=False))
+
+
+def told_as(question: ibis.Table, rows: pyarrow.Table) -> pyarrow.Table:
+    """Rows with the names and types of the question. Raises ArrowInvalid for one that has none such."""
+    return rows.cast(question.schema().to_pyarrow())
