@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from opengoc.settings import SETTINGS_FILE, FactorySettings, PoolSettings, Setti
 
 if TYPE_CHECKING:
     from opengoc.accounting.ingest import Stores as AccountingStores
+    from opengoc.accounting.live import Feed
     from opengoc.accounting.source import Source
     from opengoc.accounting.usage import Pilot
     from opengoc.condor.session import Pool
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: A token that is shorter can be guessed.
 _SHORTEST_TOKEN = 20
+#: Format of what a source gives that is asked for its records.
+_FORMATS_OF_FEEDS = {"condor-live": "condor-history", "sacct-live": "sacct"}
 
 
 def default_home() -> Path:
@@ -194,7 +197,7 @@ class House:
         configured = {
             source.name: Source(
                 name=source.name,
-                format=source.kind,
+                format=_FORMATS_OF_FEEDS.get(source.kind, source.kind),
                 path=self.path(source.path),
                 kind=Kind(source.records),
                 site=source.site or None,
@@ -209,6 +212,24 @@ class House:
                 "--source", ", ".join(unknown), f"must be of {', '.join(configured) or 'no source'}"
             )
         return tuple(configured[name] for name in names or configured)
+
+    def accounting_feed(self, name: str) -> Feed | None:
+        """What is asked for the records of a configured source; None for one that is a file or a folder."""
+        from opengoc.accounting.adapters.sacct_command import SacctCommand
+        from opengoc.accounting.adapters.schedd_history import ScheddHistory
+
+        for source in self.settings.accounting:
+            first = timedelta(days=source.first_days)
+            if source.name == name and source.kind == "condor-live":
+                return ScheddHistory(pool=self.pool(source.pool), schedd=source.schedd, first=first)
+            if source.name == name and source.kind == "sacct-live":
+                return SacctCommand(
+                    command=source.command,
+                    timeout_seconds=source.timeout_seconds,
+                    overlap=timedelta(hours=source.overlap_hours),
+                    first=first,
+                )
+        return None
 
     def received_sources(self) -> Mapping[str, Source]:
         """The sources that send their records here, by the token they show."""

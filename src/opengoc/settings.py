@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
 from opengoc.base.errors import InvalidInput
 
 SETTINGS_FILE = "goc.toml"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
 
@@ -77,8 +79,18 @@ class AccountingSource(_Table):
     """One place that usage records are read from."""
 
     name: Name
-    kind: Literal["condor-history", "slurm-jobcomp"]
-    path: Path
+    kind: Literal["condor-history", "slurm-jobcomp", "condor-live", "sacct-live"]
+    #: Of a log: the file, or the folder.
+    path: Path = Path()
+    #: Of ``condor-live``: which schedd of which of the pools is asked.
+    pool: str = ""
+    schedd: str = ""
+    #: Of ``sacct-live``: the command, when it is given up, how far a question reaches over the last one.
+    command: tuple[str, ...] = Field(default=("sacct",), min_length=1)
+    timeout_seconds: PositiveFloat = 120.0
+    overlap_hours: PositiveFloat = 6.0
+    #: Of both: how far the first question reaches back.
+    first_days: PositiveFloat = 30.0
     #: What the records count: pilots at a site, payloads of VOs, or jobs given to a site directly.
     records: Literal["pilot", "payload", "batch"]
     #: Registry site of the records; payload records carry their own.
@@ -92,6 +104,15 @@ class AccountingSource(_Table):
     def _pilots_need_a_site(self) -> AccountingSource:
         if self.records != "payload" and not self.site:
             raise ValueError(f'needs site = "…" because {self.records} records do not name their site')
+        return self
+
+    @model_validator(mode="after")
+    def _says_where_it_is_read(self) -> AccountingSource:
+        if self.kind == "condor-live":
+            if not (self.pool and self.schedd):
+                raise ValueError('needs pool = "…" and schedd = "…": which schedd is asked')
+        elif self.kind != "sacct-live" and self.path == Path():
+            raise ValueError('needs path = "…": the file, or the folder')
         return self
 
     @field_validator("time_zone")
@@ -135,6 +156,59 @@ class MailSettings(_Table):
     recipients: tuple[str, ...] = ()
 
 
+class LoginGrant(_Table):
+    """What people may do of whom the login provider says something."""
+
+    #: Unique; facts of people who are no contact of the registry carry it.
+    name: Name
+    claim: str = Field(min_length=1)
+    #: The claim, or one of its values where it has several.
+    value: str = Field(min_length=1)
+    rights: tuple[Literal["downtimes", "reports"], ...] = Field(min_length=1)
+    #: Of downtimes: of these sites only; empty: of all.
+    sites: tuple[str, ...] = ()
+
+
+class LoginSettings(_Table):
+    """Login on the pages by an OpenID Connect provider, beside tokens."""
+
+    #: What people call the provider.
+    name: str = "your organisation"
+    issuer: str
+    client_id: str = Field(min_length=1)
+    #: File of the client's secret; left out: a public client, held by PKCE alone.
+    client_secret_file: Path | None = None
+    #: Address of these pages as browsers see it.
+    address: str
+    scopes: tuple[str, ...] = ("openid", "email")
+    #: Claim that tells which contact of the registry somebody is; empty: none does.
+    contact_claim: str = ""
+    #: What of the contact it is compared with.
+    contact_field: Literal["email", "subjects"] = "email"
+    #: Roles at resources whose holders may touch the downtimes of the site.
+    contact_roles: tuple[str, ...] = ("Administrative Contact",)
+    grants: tuple[LoginGrant, ...] = ()
+
+    @field_validator("issuer", "address")
+    @classmethod
+    def _is_a_safe_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.hostname is None or (parts.scheme != "https" and parts.hostname not in _THIS_MACHINE):
+            raise ValueError("must be an https address (http on this machine alone)")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _says_whom_it_lets_in(self) -> LoginSettings:
+        names = [grant.name for grant in self.grants]
+        if len(names) != len(set(names)):
+            raise ValueError("grants: each needs a name of its own")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes: must hold openid")
+        if not names and not self.contact_claim:
+            raise ValueError("needs grants or contact_claim: else nobody may do anything")
+        return self
+
+
 class Settings(_Table):
     """The whole file."""
 
@@ -146,6 +220,7 @@ class Settings(_Table):
     received: tuple[ReceivedSource, ...] = ()
     probes: ProbeSettings = ProbeSettings()
     mail: MailSettings | None = None
+    login: LoginSettings | None = None
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> Settings:

@@ -7,7 +7,7 @@ anywhere before, the sender has no answer and sends it again: rows that are in a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from opengoc.accounting import quarantine, sequences, table
-from opengoc.accounting.batch import faulty
+from opengoc.accounting.batch import Faulty, faulty
 from opengoc.accounting.follow import Part
 from opengoc.accounting.formats.detect import HEAD_BYTES, preamble, recognise
 from opengoc.accounting.formats.piece import Tail
@@ -84,12 +84,43 @@ def receive(
                 sequences.arrived(conn, source.name, sequence, None, now=clock(), who=who)
         return Receipt(batch_id=batch_id, counts=Counts(**before.value["counts"]), again=True)
     table.declare(stores.lake)
-    known.renew()
     form = recognise(content[:HEAD_BYTES]) if source.format == "auto" else source.format
     told = replace(source, format=form, preamble=preamble(form, content[:HEAD_BYTES]))
     now = clock()
-    found = read(content, source=told, offset=0, tail=Tail.ENDED, known_from=now)
-    stores.raw.put(content)
+    taken = take(content, told, stores, known, now=now, place=f"batch {batch_id}")
+    ends = taken.ends
+    value = {"sha256": sha256, "counts": asdict(taken.counts)}
+    with stores.database.begin() as conn:
+        quarantine.put(conn, taken.faults, now=now, who=who)
+        facts.assert_fact(
+            conn, kind=_RECEIPT, key=key, value=value, valid=Interval(now), who=who, source="accounting"
+        )
+        if ends:
+            keep_span(conn, told, ends[0], ends[-1], now=now, who=who)
+        if sequence:
+            ended = Interval(ends[0], ends[-1] + timedelta(microseconds=1)) if ends else None
+            sequences.arrived(conn, source.name, sequence, ended, now=now, who=who)
+    return Receipt(batch_id=batch_id, counts=taken.counts, again=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What was made of some bytes: rows are in the lake, faults are yet to be kept."""
+
+    counts: Counts
+    faults: Sequence[Faulty]
+    #: When the first and the last record ended; nothing where there is none.
+    ends: Sequence[datetime]
+
+
+def take(content: bytes, source: Source, stores: Stores, known: Known, *, now: datetime, place: str) -> Taken:
+    """Keep bytes that are whole, and put what is new of them into the lake. May be done again.
+
+    ``place``: where they came from, in the stead of a file's name. Raises Temporary.
+    """
+    known.renew()
+    found = read(content, source=source, offset=0, tail=Tail.ENDED, known_from=now)
+    sha256 = stores.raw.put(content)
     compared = stow(
         stores.lake,
         known,
@@ -99,19 +130,7 @@ def receive(
         known_from=now,
         sha256=sha256,
     )
-    part = Part(path=f"batch {batch_id}", offset=0, line=0, at=0, length=len(content))
-    faults = [faulty(fault, content, part, source=told, sha256=sha256) for fault in found.faults]
-    counts = counted(compared, len(faults))
-    value = {"sha256": sha256, "counts": asdict(counts)}
+    part = Part(path=place, offset=0, line=0, at=0, length=len(content))
+    faults = [faulty(fault, content, part, source=source, sha256=sha256) for fault in found.faults]
     ends = [each.as_py() for each in pc.min_max(found.records["ended_at"]).values() if each.is_valid]
-    with stores.database.begin() as conn:
-        quarantine.put(conn, faults, now=now, who=who)
-        facts.assert_fact(
-            conn, kind=_RECEIPT, key=key, value=value, valid=Interval(now), who=who, source="accounting"
-        )
-        if ends:
-            keep_span(conn, told, ends[0], ends[-1], now=now, who=who)
-        if sequence:
-            ended = Interval(ends[0], ends[-1] + timedelta(microseconds=1)) if ends else None
-            sequences.arrived(conn, source.name, sequence, ended, now=now, who=who)
-    return Receipt(batch_id=batch_id, counts=counts, again=False)
+    return Taken(counts=counted(compared, len(faults)), faults=faults, ends=ends)

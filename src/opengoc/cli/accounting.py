@@ -19,6 +19,7 @@ from opengoc.accounting.export import FORMATS as EXPORTS
 from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.figures import completeness
 from opengoc.accounting.ingest import Collected, collect
+from opengoc.accounting.live import collect_live
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State, load_all, load_imported
@@ -107,6 +108,9 @@ def collect_(ctx: typer.Context, source: SourceName = None, as_json: Json = Fals
 
 def _collect(house: House, source: Source, bar: Any) -> Collected:
     task = bar.add_task(source.name, total=None)
+    feed = house.accounting_feed(source.name)
+    if feed is not None:
+        return collect_live(source, feed, house.accounting_stores(), who=house.who)
     return collect(
         source,
         house.accounting_stores(),

@@ -56,8 +56,7 @@ _STATUS = {
 }
 _GRID_UNIVERSE = 9
 
-_WANTED = Wanted(
-    """
+_NAMES = """
     GlobalJobId ClusterId ProcId QDate JobUniverse JobStatus EnteredCurrentStatus CompletionDate
     JobStartDate JobCurrentStartDate RemoteWallClockTime
     CumulativeRemoteUserCpu CumulativeRemoteSysCpu RemoteUserCpu RemoteSysCpu
@@ -67,7 +66,9 @@ _WANTED = Wanted(
     MachineAttrGLIDEIN_Site0 MachineAttrGLIDEIN_Resource0 MachineAttrGLIDEIN_Entry_Name0
     MachineAttrGOC_Digest0 MachineAttrGOC_PilotId0
     """
-)
+#: What is read of an ad.
+ATTRIBUTES = tuple(_NAMES.split())
+_WANTED = Wanted(_NAMES)
 
 
 def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Piece]:
