@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from opengoc.factory import arc
 from opengoc.factory.expression import Attribute, Scalar, Vocabulary
 from opengoc.factory.faults import Document, Fault
 from opengoc.factory.policy import VO_NAME
 
 ENTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-#: What the factory can submit to: an HTCondor schedd behind a collector, or a batch system it has clients of.
-GRID_RESOURCE = re.compile(r"condor \S+ \S+|batch \S+( \S.*)?")
+#: What the factory can submit to: an HTCondor schedd behind a collector, an ARC CE, or a batch system it has
+#: clients of.
+GRID_RESOURCE = re.compile(r"condor \S+ \S+|arc \S+|batch \S+( \S.*)?")
 
 #: Submit commands that are the factory's own: an entry that set them would break what the factory relies on.
 OWN_COMMANDS = frozenset(
@@ -67,7 +69,7 @@ class Entry:
     #: Resource of the registry, and the site that it stands at.
     resource: str
     site: str
-    #: As HTCondor takes it: ``condor SCHEDD COLLECTOR`` or ``batch slurm``.
+    #: As HTCondor takes it: ``condor SCHEDD COLLECTOR``, ``arc URL`` or ``batch slurm``.
     grid_resource: str
     #: What one pilot has.
     cores: int
@@ -282,6 +284,11 @@ class _Reader:
                 self.fault("submit", "must be one line of text", name)
             if name.casefold() in OWN_COMMANDS:
                 self.fault("submit", "is the factory's own submit command", name)
+        if str(self._table.get("grid_resource")).split(" ")[0] == arc.GRID_TYPE:
+            lowered = {name.casefold(): value for name, value in commands.items()}
+            enabled = self._table.get("enabled") is not False
+            for name, rule in arc.faults(lowered, enabled=enabled).items():
+                self.fault("submit", rule, *([name] if name in lowered else []))
         return {name: value for name, value in commands.items() if isinstance(value, str)}
 
     def _pilot(self) -> dict[str, Any]:
@@ -311,7 +318,7 @@ class _Reader:
         if "name" not in self._bad and not ENTRY_NAME.fullmatch(table["name"]):
             self.fault("name", "needs letters, digits, . _ - and nothing else")
         if "grid_resource" not in self._bad and not GRID_RESOURCE.fullmatch(table["grid_resource"]):
-            self.fault("grid_resource", 'must be "condor SCHEDD COLLECTOR" or "batch SYSTEM"')
+            self.fault("grid_resource", 'must be "condor SCHEDD COLLECTOR", "arc URL" or "batch SYSTEM"')
         if table.get("enabled") is False and not table.get("reason"):
             self.fault("reason", "is missing: say why the entry is not enabled")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from opengoc.base.instant import format_instant
 from opengoc.condor.classads import literal
+from opengoc.factory import arc
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.entries import Entry
 
@@ -135,6 +136,9 @@ def _at_the_site(entry: Entry, attributes: Mapping[str, str], pilot_id: str) -> 
         # A gridmanager hands what is called remote_X on to the site's schedd as X.
         told = {f"+remote_{name}": literal(value) for name, value in attributes.items()}
         return {**told, "+maxWallTime": str(-(-entry.walltime_seconds // 60)), **entry.submit}
+    if kind == arc.GRID_TYPE:
+        # No attribute of the job gets there: GridJobId, in the factory's schedd, says which one the pilot is.
+        return arc.commands(entry)
     arguments = [
         _JOB_NAME[system].format(shlex.quote(pilot_id)) if system in _JOB_NAME else "",
         entry.submit.get("batch_extra_submit_args", ""),

@@ -115,3 +115,19 @@ def test_a_limit_that_came_later_changes_the_digest_only_where_it_is_set() -> No
     assert configuration().digest == "d0733df765327a27c907410efe05152955f4a6409888afca909b84bf7909d1db"
     slow = configuration(entry_table("A", max_per_minute=6), entry_table("B", resource='"CE-B"'))
     assert slow.digest != configuration().digest
+
+
+def test_an_entry_of_an_arc_ce_needs_a_credential_and_xml_that_can_be_read() -> None:
+    def found(submit: str, **changes: str) -> list[str]:
+        table = entry_table("A", grid_resource='"arc https://arc.example.org/arex/rest/1.0"', **changes)
+        return [line.split("entry A: ")[1] for line in faults_of(f"{table}[entries.submit]\n{submit}")]
+
+    token = 'scitokens_file = "/etc/tokens/arc"\n'
+    assert found(token + "arc_resources = '<NetworkInfo>infiniband</NetworkInfo>'\n") == []
+    assert found("") == ["submit: needs scitokens_file or x509userproxy: the CE lets nobody in without"]
+    assert found("", enabled="false", reason='"no credential yet"') == []
+    (fault,) = found(token + "Arc_Resources = '<WallTime>5'\n")
+    assert fault.startswith("submit.arc_resources: is no XML: mismatched tag")
+    (fault,) = found('x509userproxy = "proxy"\n')
+    assert fault.startswith("submit.x509userproxy: must be a whole path")
+    assert any('"arc URL"' in fault for fault in faults_of(entry_table("A", grid_resource='"arc"')))

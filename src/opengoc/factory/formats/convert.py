@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opengoc.base.errors import InvalidInput
+from opengoc.factory import arc
 from opengoc.factory.entries import ENTRY_NAME, GRID_RESOURCE, OWN_COMMANDS
 from opengoc.factory.expression import Scalar, TypeName
 from opengoc.factory.formats.foreign import ForeignEntry, in_force, whole_number
@@ -176,7 +177,11 @@ def _table(
     }
     if not entry.enabled:
         table["reason"] = entry.comment or f"disabled in {entry.file}, no reason given"
-    return table | {"attributes": _attributes(entry, types), "submit": _submit(entry)}
+    submit = _submit(entry)
+    if entry.enabled and entry.grid_type == arc.GRID_TYPE and not submit.keys() & set(arc.CREDENTIALS):
+        # There the credentials come from the frontends.
+        table |= {"enabled": False, "reason": f"needs {' or '.join(arc.CREDENTIALS)} in its submit table"}
+    return table | {"attributes": _attributes(entry, types), "submit": submit}
 
 
 def _attributes(entry: ForeignEntry, types: Mapping[str, TypeName]) -> dict[str, Scalar]:

@@ -160,6 +160,13 @@ def test_what_an_entry_lacks_is_not_made_up(tmp_path: Path, changes: dict[str, A
     assert reason in left_out.reason
 
 
+def test_an_entry_of_an_arc_ce_waits_for_a_credential(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"gridtype": "arc", "gatekeeper": "https://arc.a.org:443/arex/rest/1.0"}
+    table = _converted(entry_xml("OSG_A", **changes), folder=tmp_path).tables["OSG_A"]
+    assert (table["grid_resource"], table["enabled"]) == ("arc https://arc.a.org:443/arex/rest/1.0", False)
+    assert "needs scitokens_file" in table["reason"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "submit", "rsl", "cores"),
     [
