@@ -32,6 +32,7 @@ NOUNS = {
     "registry": ("opengoc.cli.registry", "Sites, resources, services, VOs and contacts."),
     "report": ("opengoc.cli.report", "The weekly production report."),
     "serve": ("opengoc.cli.serve", "Serve the pages."),
+    "session": ("opengoc.cli.session", "Who is logged in on the pages."),
     "status": ("opengoc.cli.status", "The state of every service now."),
     "token": ("opengoc.cli.token", "Who may read contacts and touch downtimes over HTTP."),
     "testbed": ("opengoc.cli.testbed", "Bring a grid up on this machine, and down again."),

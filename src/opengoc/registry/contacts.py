@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection
 
@@ -48,6 +48,23 @@ def read_contacts(
     """
     persons = vault.read(conn, None if ids is None else set(ids), who=who, why=why)
     return {key: _contact(key, person.value) for key, person in persons.items()}
+
+
+def contact_called(
+    conn: Connection, field: Literal["email", "subjects"], said: str, *, who: str, why: str
+) -> str | None:
+    """The id of the one person with this address (whatever its case) or subject; None for none or several.
+
+    That they were found is logged. Needs a write transaction.
+    """
+    wanted = said.casefold() if field == "email" else said
+
+    def is_called(value: Mapping[str, Any]) -> bool:
+        kept = value.get(field)
+        return (kept or "").casefold() == wanted if field == "email" else wanted in (kept or ())
+
+    found = vault.find(conn, is_called, who=who, why=why)
+    return found[0] if len(found) == 1 else None
 
 
 def named_persons(conn: Connection, *, who: str, why: str) -> Persons:

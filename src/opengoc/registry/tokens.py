@@ -28,6 +28,8 @@ class Right(StrEnum):
     DOWNTIMES = "downtimes"
     #: Send results of probes, under the token's name.
     RESULTS = "results"
+    #: Approve and reject late corrections of published reports.
+    REPORTS = "reports"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -119,6 +119,14 @@ def read(conn: Connection, ids: Collection[str] | None, *, who: str, why: str) -
         for row in conn.execute(select(vault).where(vault.c.value.is_not(None)).order_by(vault.c.id))
         if wanted is None or row.id in wanted
     }
+    _note(conn, Act.READ, found, who=who, why=why)
+    return found
+
+
+def find(conn: Connection, matches: Callable[[Mapping[str, Any]], bool], *, who: str, why: str) -> list[str]:
+    """The ids of persons whose values match; of them alone the reading is written down, as of ``read``."""
+    rows = conn.execute(select(vault.c.id, vault.c.value).where(vault.c.value.is_not(None)))
+    found = sorted(row.id for row in rows if matches(json.loads(row.value)))
     _note(conn, Act.READ, found, who=who, why=why)
     return found
 

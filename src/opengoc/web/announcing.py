@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
@@ -20,13 +20,13 @@ from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import announce, cancel_downtime, change_downtime, reinstate_downtime
 from opengoc.store import facts
 from opengoc.web.downtimes import known, one_page, site_of
+from opengoc.web.form import Form, Sent, check_form
 from opengoc.web.pages import registry_of
 from opengoc.web.rendering import Pages
-from opengoc.web.session import Form, Session, check_form, need_session, read_form
+from opengoc.web.session import Session, need_session
 
 router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 
-Sent = Annotated[Form, Depends(read_form)]
 Id = Annotated[str, Path(max_length=200)]
 
 #: What a form does to a downtime, with who, why and the version that was shown.
@@ -59,7 +59,7 @@ def add(request: Request, form: Sent) -> Response:
         services = tuple(form.all("service"))
         parts = [Part(resource=name, services=services, interval=interval) for name in form.all("resource")]
         with _house(request).database.begin() as conn:
-            made = announce(conn, parts, severity=severity, description=description, who=session.token.name)
+            made = announce(conn, parts, severity=severity, description=description, who=session.who)
     except (InvalidInput, Conflict) as error:
         return _new_page(request, session, form.text("site"), said, error)
     return _to(request, made[0].id)
@@ -126,7 +126,7 @@ def _act(request: Request, downtime: str, form: Form, act: Act) -> Response:
         version = form.text("version")
         if not version.isascii() or not version.isdigit() or len(version) > 9:
             raise InvalidInput("version", version, "is lacking: open the form again")
-        words = {"who": session.token.name, "why": why, "expect": int(version)}
+        words = {"who": session.who, "why": why, "expect": int(version)}
         with _house(request).database.begin() as conn:
             act(conn, own, words)
     except (InvalidInput, Conflict) as error:
@@ -144,15 +144,15 @@ def _own(request: Request, session: Session, downtime: str) -> Downtime:
 
 def _check_site(session: Session, site: str | None) -> None:
     if not session.may_touch(site):
-        sites = ", ".join(sorted(session.token.sites))
-        raise HTTPException(403, f"The token {session.token.name} is for downtimes of {sites} alone.")
+        sites = ", ".join(sorted(session.sites)) if session.announces else "no site"
+        raise HTTPException(403, f"The login of {session.who} is for downtimes of {sites} alone.")
 
 
 def _new_page(
     request: Request, session: Session, site: str, said: Mapping[str, Any], error: Exception | None = None
 ) -> HTMLResponse:
     registry = registry_of(request)
-    sites = sorted(session.token.sites & registry.sites.keys() if session.token.sites else registry.sites)
+    sites = sorted(session.sites & registry.sites.keys() if session.sites else registry.sites)
     if not site and len(sites) == 1:
         site = sites[0]
     if site:

@@ -1,43 +1,44 @@
-"""/login and /logout: a token of `goc token add` is pasted once."""
+"""/login and /logout: by a token of `goc token add`, pasted once, or by the login of a provider."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
+from opengoc.app import House
 from opengoc.base.ids import digest
+from opengoc.web.form import Sent, check_form, set_cookie
+from opengoc.web.people import grounds_of, standing_of
+from opengoc.web.provider import Attempt, LoginRefused, Provider
 from opengoc.web.rendering import Pages
-from opengoc.web.session import (
-    COOKIE,
-    LIFETIME,
-    LOGIN_COOKIE,
-    Form,
-    LoginNeeded,
-    Sessions,
-    check_form,
-    need_session,
-    read_form,
-    session_of,
-    set_cookie,
-)
+from opengoc.web.session import COOKIE, LIFETIME, LoginNeeded, Sessions, need_session, session_of
+
+_LOG = logging.getLogger(__name__)
 
 router = APIRouter(include_in_schema=False)
 
-Sent = Annotated[Form, Depends(read_form)]
-
-#: A login form that is not sent by then has to be opened again.
+#: Cookies of a login form that waits for its token, and of a login that is under way at the provider.
+_FORM_COOKIE, _ATTEMPT_COOKIE = "goc_login", "goc_provider"
+#: A login that is not done by then has to be begun again.
 _LOGIN_LIFETIME = timedelta(minutes=30)
-_NOT_ACCEPTED = "This token is not known, was revoked, or has not the right to announce downtimes."
+_NOT_ACCEPTED = "This token is not known, was revoked, or has no right that the pages have a use for."
+_NO_RIGHT = "Your provider knows you, but nothing here is yours to change: no grant and no role of a contact."
+#: Where the provider sends the browser back.
+CALLBACK = "/login/callback"
+
+Next = Annotated[str, Query(max_length=2000)]
 
 
 @router.get("/login", name="login")
-def login(request: Request, next: Annotated[str, Query(max_length=2000)] = "") -> Response:
-    """The form for the token."""
+def login(request: Request, next: Next = "") -> Response:
+    """The form for the token, and the way to the provider."""
     if session_of(request) is not None:
         return RedirectResponse(_inside(request, next), 303)
     return _page(request, next)
@@ -48,16 +49,62 @@ def enter(request: Request, form: Sent) -> Response:
     """Begin a session."""
     # Nobody is logged in yet: the form carries the digest of a cookie that was set with it, which another
     # site can neither read nor set.
-    waiting = request.cookies.get(LOGIN_COOKIE, "")
+    waiting = request.cookies.get(_FORM_COOKIE, "")
     check_form(form, digest(waiting) if waiting else "")
     sessions: Sessions = request.app.state.sessions
-    made = sessions.open(form.text("token"))
+    made = sessions.open_by_token(form.text("token"))
     if made is None:
         return _page(request, form.text("next"), error=_NOT_ACCEPTED)
     sessions.close(request)
     response = RedirectResponse(_inside(request, form.text("next")), 303)
     set_cookie(request, response, COOKIE, made, LIFETIME)
-    response.delete_cookie(LOGIN_COOKIE)
+    response.delete_cookie(_FORM_COOKIE)
+    return response
+
+
+@router.get("/login/provider", name="login_at_provider")
+def begin(request: Request, next: Next = "") -> Response:
+    """Send the browser to the provider."""
+    secret = secrets.token_urlsafe(32)
+    response = RedirectResponse(_provider(request).address_for(Attempt.of(secret)), 303)
+    # Lax: the way back is a link of the provider's.
+    cookie = f"{secret}.{quote(next, safe='')}"
+    set_cookie(request, response, _ATTEMPT_COOKIE, cookie, _LOGIN_LIFETIME, samesite="lax")
+    return response
+
+
+@router.get(CALLBACK, name="login_callback")
+def back(request: Request) -> Response:
+    """Begin a session of who comes back from the provider."""
+    provider, house = _provider(request), _house(request)
+    assert house.settings.login is not None
+    secret, _, wanted = request.cookies.get(_ATTEMPT_COOKIE, "").partition(".")
+    next = unquote(wanted)
+    if not secret:
+        return _page(request, next, error="This login was not begun here, or too long ago: begin again.")
+    try:
+        claims = provider.claims(Attempt.of(secret), request.url.query)
+    except LoginRefused as refused:
+        _LOG.warning("action=login refused: %s", refused)
+        return _page(request, next, error=f"{refused}. Begin again.")
+    with house.database.begin() as conn:
+        grounds = grounds_of(conn, claims, house.settings.login)
+    sessions: Sessions = request.app.state.sessions
+    standing = standing_of(grounds, house.settings.login, sessions.live.current()[0])
+    if not standing.rights:
+        return _page(request, next, error=_NO_RIGHT)
+    who = grounds.person or grounds.grants[0]
+    made = sessions.open_for(who, grounds)
+    _LOG.info("action=login who=%s", who)
+    sessions.close(request)
+    # A page, no redirect: the way from the provider to here would keep the strict cookie from being sent.
+    pages: Pages = request.app.state.templates
+    response = pages.page(
+        request, "welcome.html", title="Logged in", here="downtimes", next=_inside(request, next)
+    )
+    response.headers["Refresh"] = f"0; url={_inside(request, next)}"
+    set_cookie(request, response, COOKIE, made, LIFETIME)
+    response.delete_cookie(_ATTEMPT_COOKIE)
     return response
 
 
@@ -81,6 +128,7 @@ def lead_to_login(request: Request, error: Exception) -> Response:
 
 def _page(request: Request, next: str, error: str = "") -> HTMLResponse:
     pages: Pages = request.app.state.templates
+    provider: Provider | None = request.app.state.provider
     waiting = secrets.token_urlsafe(32)
     response = pages.page(
         request,
@@ -91,9 +139,22 @@ def _page(request: Request, next: str, error: str = "") -> HTMLResponse:
         next=next,
         error=error,
         csrf=digest(waiting),
+        provider="" if provider is None else provider.name,
     )
-    set_cookie(request, response, LOGIN_COOKIE, waiting, _LOGIN_LIFETIME)
+    set_cookie(request, response, _FORM_COOKIE, waiting, _LOGIN_LIFETIME)
     return response
+
+
+def _provider(request: Request) -> Provider:
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise HTTPException(404, "No login provider is set up here: log in with a token.")
+    return provider
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
 
 
 def _inside(request: Request, path: str) -> str:

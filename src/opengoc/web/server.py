@@ -35,6 +35,7 @@ from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
 from opengoc.web.myosg.answers import Answers
 from opengoc.web.myosg.endpoints import OldAddresses, clock
+from opengoc.web.provider import Provider
 from opengoc.web.rendering import Pages
 from opengoc.web.session import LoginNeeded, Sessions
 from opengoc.web.upkeep import Upkeep
@@ -78,7 +79,8 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(availability.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
-    app.state.live, app.state.sessions = live, Sessions(house)
+    app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
+    app.state.provider = Provider.of(house, login.CALLBACK)
     app.state.past = PastRegistries(house.database)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)

@@ -1,35 +1,35 @@
-"""Who is logged in on the pages: a token pasted once becomes a session, and forms prove that they are ours.
+"""Who is logged in on the pages: by a token that was pasted once, or by the login of their provider.
 
-The cookie holds a random id that means nothing elsewhere and is kept here as a digest. A session lives in the
-memory of this process for some hours at most, and ends at once when its token is revoked.
+The cookie holds a random id that means nothing elsewhere and is kept in the database as a digest: a session
+outlives a restart and holds in every process. What it allows is looked up at every request, so that it ends
+with the token it came from, and follows the roles of the person it is of.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from urllib.parse import parse_qs
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
-from fastapi import Request, Response
-from starlette.exceptions import HTTPException
+from fastapi import Request
+from sqlalchemy import Connection
 
 from opengoc.app import House
 from opengoc.base.ids import digest
 from opengoc.base.instant import utc_now
-from opengoc.registry.tokens import Right, Token, token_with
+from opengoc.registry.live import LiveRegistry
+from opengoc.registry.tokens import Right, token_with
+from opengoc.store import sessions
+from opengoc.store.sessions import Opened
+from opengoc.web.people import Grounds, Standing, standing_of
 
-#: Names of the cookies of a session, and of a login form that waits for its token.
-COOKIE, LOGIN_COOKIE = "goc_session", "goc_login"
-#: Name of the hidden field of every form.
-CSRF = "csrf"
+#: Name of the cookie of a session.
+COOKIE = "goc_session"
 LIFETIME = timedelta(hours=8)
-#: More are not kept: the oldest ends.
-_MOST = 1000
-_MAX_BODY = 64 * 1024
-_MAX_FIELDS = 2000
+#: Rights that the pages have a use for.
+_OF_PAGES = frozenset({Right.DOWNTIMES, Right.REPORTS})
 
 
 class LoginNeeded(Exception):
@@ -44,66 +44,98 @@ class LoginNeeded(Exception):
 class Session:
     """Somebody who is logged in."""
 
-    token: Token
+    #: Name of a token or of a grant, or id of a person: what facts say who did it.
+    who: str
+    standing: Standing
     #: What each of their forms carries.
     csrf: str
 
+    @property
+    def sites(self) -> frozenset[str]:
+        """Sites whose downtimes are theirs; empty: all."""
+        return self.standing.sites
+
+    @property
+    def announces(self) -> bool:
+        """Whether they may touch any downtime."""
+        return Right.DOWNTIMES in self.standing.rights
+
+    @property
+    def decides(self) -> bool:
+        """Whether late corrections of reports are theirs to approve and reject."""
+        return Right.REPORTS in self.standing.rights
+
     def may_touch(self, site: str | None) -> bool:
         """Whether downtimes of a site are theirs to announce and change; None: of no site that stands."""
-        return not self.token.sites or site in self.token.sites
+        return self.announces and (not self.sites or site in self.sites)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Kept:
-    token_digest: str
-    csrf: str
-    expires_at: datetime
-
-
-@dataclass
 class Sessions:
-    """Every session of this process."""
+    """Every session of an installation."""
 
     house: House
-    _kept: dict[str, _Kept] = field(default_factory=dict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    live: LiveRegistry
 
-    def open(self, secret: str) -> str | None:
-        """Begin a session with a token; gives the id for the cookie, None where the token may not."""
+    def open_by_token(self, secret: str) -> str | None:
+        """Begin a session with a token; gives the id for the cookie, None where the token opens no page."""
         given = digest(secret)
-        if self._token(given) is None:
-            return None
-        made, now = secrets.token_urlsafe(32), utc_now()
-        kept = _Kept(token_digest=given, csrf=secrets.token_urlsafe(32), expires_at=now + LIFETIME)
-        with self._lock:
-            alive = [(key, each) for key, each in self._kept.items() if each.expires_at > now]
-            self._kept = dict(alive[-(_MOST - 1) :]) | {digest(made): kept}
-        return made
+        with self.house.database.begin() as conn:
+            token = token_with(conn, given)
+            if token is None or not token.rights & _OF_PAGES:
+                return None
+            return self._begin(conn, token.name, {"token": given})
+
+    def open_for(self, who: str, grounds: Grounds) -> str:
+        """Begin a session of somebody whom their provider vouched for; gives the id for the cookie."""
+        with self.house.database.begin() as conn:
+            return self._begin(conn, who, grounds.as_values())
 
     def of(self, request: Request) -> Session | None:
-        """The session of a request; None without one, or when it or its token has ended."""
-        with self._lock:
-            kept = self._kept.get(digest(request.cookies.get(COOKIE, "")))
-        if kept is None or kept.expires_at <= utc_now():
+        """The session of a request; None without one, or when it or what it came from has ended."""
+        made = request.cookies.get(COOKIE, "")
+        if not made:
             return None
-        token = self._token(kept.token_digest)
-        return None if token is None else Session(token=token, csrf=kept.csrf)
+        with self.house.database.read() as conn:
+            opened = sessions.find(conn, digest(made), now=utc_now())
+            standing = None if opened is None else self._standing(conn, opened)
+        if opened is None or standing is None or not standing.rights & _OF_PAGES:
+            return None
+        return Session(who=opened.who, standing=standing, csrf=opened.csrf)
 
     def close(self, request: Request) -> None:
         """End the session of a request, if there is one."""
-        with self._lock:
-            self._kept.pop(digest(request.cookies.get(COOKIE, "")), None)
+        if made := request.cookies.get(COOKIE, ""):
+            with self.house.database.begin() as conn:
+                sessions.end(conn, digest(made))
 
-    def _token(self, token_digest: str) -> Token | None:
-        with self.house.database.read() as conn:
-            token = token_with(conn, token_digest)
-        return token if token is not None and Right.DOWNTIMES in token.rights else None
+    def _begin(self, conn: Connection, who: str, grounds: Mapping[str, Any]) -> str:
+        made, now = secrets.token_urlsafe(32), utc_now()
+        opened = Opened(
+            id_digest=digest(made),
+            who=who,
+            csrf=secrets.token_urlsafe(32),
+            grounds=grounds,
+            opened_at=now,
+            expires_at=now + LIFETIME,
+        )
+        sessions.begin(conn, opened)
+        return made
+
+    def _standing(self, conn: Connection, opened: Opened) -> Standing | None:
+        if "token" in opened.grounds:
+            token = token_with(conn, opened.grounds["token"])
+            return None if token is None else Standing(rights=token.rights, sites=token.sites)
+        login = self.house.settings.login
+        if login is None:
+            return None
+        return standing_of(Grounds.of_values(opened.grounds), login, self.live.current()[0])
 
 
 def session_of(request: Request) -> Session | None:
     """Who is logged in; None: nobody."""
-    sessions: Sessions = request.app.state.sessions
-    return sessions.of(request)
+    found: Sessions = request.app.state.sessions
+    return found.of(request)
 
 
 def need_session(request: Request) -> Session:
@@ -114,55 +146,3 @@ def need_session(request: Request) -> Session:
         query = f"?{request.url.query}" if request.method == "GET" and request.url.query else ""
         raise LoginNeeded(request.url.path + query)
     return session
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """What a form sent."""
-
-    fields: Mapping[str, list[str]]
-
-    def text(self, name: str) -> str:
-        """The first value of a field, without blanks around it; empty where it was not sent."""
-        return self.fields.get(name, [""])[0].strip()
-
-    def all(self, name: str) -> list[str]:
-        """Every value of a field, e.g. of ticked boxes."""
-        return self.fields.get(name, [])
-
-
-async def read_form(request: Request) -> Form:
-    """The fields of a form, read up to a limit. Raises HTTPException 400, 413 or 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "A form is sent as application/x-www-form-urlencoded.")
-    size, parts = 0, []
-    async for part in request.stream():
-        size += len(part)
-        if size > _MAX_BODY:
-            raise HTTPException(413, f"A form holds {_MAX_BODY} bytes at most.")
-        parts.append(part)
-    try:
-        text = b"".join(parts).decode()
-        fields = parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
-    except ValueError as error:
-        raise HTTPException(400, "The form cannot be read.") from error
-    return Form(fields=fields)
-
-
-def check_form(form: Form, expected: str) -> None:
-    """Refuse a form that was not made for this visitor. Raises HTTPException 403."""
-    if not expected or not secrets.compare_digest(form.text(CSRF).encode(), expected.encode()):
-        raise HTTPException(403, "This form is not of your session: open it again, then send it.")
-
-
-def set_cookie(request: Request, response: Response, name: str, value: str, lifetime: timedelta) -> None:
-    """A cookie that no script reads and no other site makes a browser send."""
-    response.set_cookie(
-        name,
-        value,
-        max_age=int(lifetime.total_seconds()),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
