@@ -1,4 +1,4 @@
-"""Engines that answer questions over the lake's tables: DuckDB here, ClickHouse and PostgreSQL beyond.
+"""Engines that answer questions over the lake's tables: DuckDB here, others in ``engines``.
 
 A question is an Ibis expression over tables that are known by name. Each engine gets it in its own SQL, with
 the same answer: rows without an order, of the types that the expression says. Texts compare by code point
