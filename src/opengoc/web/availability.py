@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -15,9 +16,9 @@ from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
 from opengoc.base.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
-from opengoc.flows import availability, availability_drafts
+from opengoc.flows import availability
 from opengoc.flows.availability import Centre
-from opengoc.flows.availability_drafts import Draft
+from opengoc.flows.availability_drafts import drafts, rejections
 from opengoc.monitoring import circumstances
 from opengoc.monitoring.assess import assess
 from opengoc.monitoring.availability import DayCount, Node
@@ -108,7 +109,7 @@ def month(request: Request, name: str, profile: str = "") -> HTMLResponse:
             for each_profile, several in availability.published_periods(centre)
             if several[0].report.week == f"A/R {name}"
         ],
-        waiting=_waiting(centre, name),
+        **_late(centre, name),
         months=_months(now),
     )
 
@@ -158,9 +159,14 @@ def report(request: Request, name: str, suffix: str, profile: str = "", revision
     return Response(render(shown), media_type=f"{media_type}; charset=utf-8")
 
 
-def _waiting(centre: Centre, name: str) -> list[Draft]:
+def _late(centre: Centre, name: str) -> dict[str, Any]:
+    """The late corrections of a period: those that wait, and those that were rejected."""
+    report = report_name(name)
     with centre.database.read() as conn:
-        return [each for each in availability_drafts.drafts(conn) if each.report.week == report_name(name)]
+        return {
+            "waiting": [each for each in drafts(conn) if each.report.week == report],
+            "rejected": [each for each in rejections(conn) if each.report == report],
+        }
 
 
 def _pages(request: Request) -> Pages:

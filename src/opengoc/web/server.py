@@ -22,6 +22,7 @@ from opengoc.web import (
     accounting,
     announcing,
     availability,
+    deciding,
     downtimes,
     health,
     login,
@@ -77,6 +78,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(announcing.router)
     app.include_router(reporting.router)
     app.include_router(availability.router)
+    app.include_router(deciding.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
     app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
