@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 from opengoc.accounting import quarantine, retry, state
@@ -179,6 +183,88 @@ def test_a_rotated_file_may_go_once_it_was_read_to_its_end(site: Site) -> None:
     site.collect()
     rotated.unlink()
     assert site.collect().state.gaps == ()
+
+
+Pack = Callable[[bytes], bytes]
+PACKINGS = [
+    (".1.gz", gzip.compress),
+    (".2.bz2", bz2.compress),
+    ("-20261122.xz", lzma.compress),
+    (".20261122T180000.zst", lambda plain: pyarrow.compress(plain, "zstd", asbytes=True)),
+]
+
+
+@pytest.mark.parametrize(("ending", "pack"), PACKINGS, ids=["gzip", "bzip2", "xz", "zstd"])
+def test_a_rotated_file_that_is_packed_is_read_on_from_where_it_was_left(
+    site: Site, ending: str, pack: Pack
+) -> None:
+    site.append(records(1, 2) + record(3)[:900])
+    site.collect()
+    site.append(record(3)[900:] + record(4))
+    packed = site.path.with_name(f"history{ending}")
+    packed.write_bytes(pack(site.path.read_bytes()))
+    site.path.unlink()
+    site.append(records(5, 6))
+    collected = site.collect()
+    assert collected.counts == Counts(stored=4)
+    assert (collected.state.notices, collected.state.gaps) == ((), ())
+    assert site.sums() == (6, 600.0)
+    assert site.collect().counts == Counts()
+    # It is rotated on, then copied: told by its place, then by its bytes.
+    moved = packed.rename(site.path.with_name(f"history.9{packed.suffix}"))
+    assert site.collect().counts == Counts()
+    copy = moved.with_name("copy")
+    copy.write_bytes(moved.read_bytes())
+    copy.replace(moved)
+    assert site.collect().counts == Counts()
+
+
+def test_a_packed_file_that_was_never_seen_plain_is_read_once_and_not_opened_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.path.with_name("history.1.gz").write_bytes(gzip.compress(records(1, 2, 3)))
+    site.append(records(4))
+    assert site.collect().counts == Counts(stored=4)
+
+    def refused(*_: object) -> None:
+        raise AssertionError("it was opened again")
+
+    monkeypatch.setattr("opengoc.accounting.packed.open_plain", refused)
+    site.append(records(5))
+    assert site.collect().counts == Counts(stored=1)
+
+
+def test_a_packed_file_that_is_still_written_waits_and_one_that_stays_cut_off_is_a_gap(site: Site) -> None:
+    site.now = utc_now()
+    whole = gzip.compress(records(*range(40)), compresslevel=0)
+    packed = site.path.with_name("history.1.gz")
+    packed.write_bytes(whole[: len(whole) // 2])
+    site.append(records(99))
+    waiting = site.collect()
+    assert (waiting.counts, waiting.state.gaps) == (Counts(stored=1), ())
+    assert "is not whole yet" in waiting.state.notices[0]
+    site.now += timedelta(hours=1)
+    cut = site.collect()
+    assert cut.counts.stored >= 10
+    assert cut.counts.quarantined == 0
+    assert "what follows was not read" in cut.state.gaps[0].reason
+    assert len(site.collect().state.gaps) == 1
+    # Somebody restores it.
+    packed.write_bytes(whole)
+    assert site.collect().counts == Counts(stored=40 - cut.counts.stored)
+    assert site.sums()[0] == 41
+
+
+def test_a_packed_file_that_swells_beyond_reason_fills_no_disk_and_is_a_gap(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opengoc.accounting.unpack._ALWAYS_BYTES", 1_000_000)
+    site.path.with_name("history.1.gz").write_bytes(gzip.compress(b"\0" * 100_000_000))
+    site.append(records(1))
+    site.now = utc_now() + timedelta(hours=1)
+    collected = site.collect()
+    assert collected.counts.stored == 1
+    assert "swells to more than" in collected.state.gaps[0].reason
 
 
 def test_a_file_that_went_away_unread_is_told_as_a_gap(site: Site) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 
@@ -21,8 +21,7 @@ from opengoc.base.ids import digest
 
 #: What rotation adds to a name: HTCondor's local time, logrotate's number or date.
 _ROTATED = re.compile(r"\.\d{8}T\d{6}|\.\d{1,4}|[-.]\d{8}(?:-\d+)?")
-#: What is packed cannot be followed: it was plain when it was rotated, and is told by its bytes only when
-#: plain.
+#: What is packed is read as well: see ``packed``.
 _PACKED = re.compile(rf"(?:{_ROTATED.pattern})\.(?:gz|bz2|xz|zst)")
 #: A per-job history file; the writer gives it this name when it is whole.
 _PER_JOB = re.compile(r"history\.[^/]+")
@@ -67,46 +66,58 @@ class Unreadable(Temporary):
     """The source itself cannot be read, as against a store of ours."""
 
 
-@dataclass
-class Survey:
-    """The files of a log as they stand, matched with how far they were read."""
-
-    #: Oldest first; the file that is being written last.
-    paths: list[Path]
-    notices: list[Notice] = field(default_factory=list)
-
-
-def survey(path: Path) -> Survey:
-    """The rotated predecessors of a log and the log itself. Raises Unreadable."""
+def survey(path: Path) -> list[Path]:
+    """The rotated predecessors of a log, oldest first, and the log itself. Raises Unreadable."""
     try:
         siblings = [p for p in path.parent.iterdir() if p.name.startswith(path.name)]
-        rotated = [p for p in siblings if _ROTATED.fullmatch(p.name[len(path.name) :])]
+        rotated = [p for p in siblings if _ROTATED.fullmatch(p.name[len(path.name) :]) or is_packed(p, path)]
         rotated.sort(key=lambda p: (p.stat().st_mtime_ns, p.name))
     except OSError as error:
         raise _missing(path, error) from error
-    packed = [p.name for p in siblings if _PACKED.fullmatch(p.name[len(path.name) :])]
-    found = Survey(paths=[*rotated, path])
-    if packed:
-        found.notices.append(Notice(what=f"packed files are not read: {', '.join(sorted(packed))}"))
-    return found
+    return [*rotated, path]
+
+
+def is_packed(path: Path, log: Path) -> bool:
+    """Whether a file is a packed predecessor of a log, by its name."""
+    return _PACKED.fullmatch(path.name[len(log.name) :]) is not None
 
 
 def locate(
-    file: BufferedReader, path: Path, known: tuple[FilePosition, ...]
+    file: BufferedReader,
+    path: Path,
+    known: tuple[FilePosition, ...],
+    *,
+    packed: os.stat_result | None = None,
 ) -> tuple[FilePosition, FilePosition | None]:
     """How far an open file was read, and the known position that says so (None: nothing of it was read).
 
     The file at the same place is asked first, then all others: a copy stands elsewhere and reads the same.
+    ``packed``: the packed file on disk, of which ``file`` holds the plain bytes.
     """
-    status = os.fstat(file.fileno())
+    size = os.fstat(file.fileno()).st_size
+    status = packed or os.fstat(file.fileno())
+    fresh = FilePosition(
+        path=str(path),
+        device=status.st_dev,
+        inode=status.st_ino,
+        head="",
+        before="",
+        offset=0,
+        line=0,
+        packed=(packed.st_size, packed.st_mtime_ns) if packed is not None else None,
+    )
     here = [p for p in known if (p.device, p.inode) == (status.st_dev, status.st_ino)]
     for position in [*here, *(p for p in known if p not in here)]:
-        if _reads_as(file, position, status.st_size):
-            moved = replace(position, path=str(path), device=status.st_dev, inode=status.st_ino)
-            return moved, position
-    fresh = FilePosition(
-        path=str(path), device=status.st_dev, inode=status.st_ino, head="", before="", offset=0, line=0
-    )
+        if _reads_as(file, position, size):
+            told = replace(
+                fresh,
+                head=position.head,
+                before=position.before,
+                offset=position.offset,
+                line=position.line,
+                ended=position.ended,
+            )
+            return told, position
     return fresh, None
 
 

@@ -16,12 +16,10 @@ them. See docs/explanation/exactly-once.md.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from io import BufferedReader
 from typing import Any
 
 import pyarrow.compute as pc
@@ -35,14 +33,13 @@ from opengoc.accounting.follow import (
     Unreadable,
     advance,
     folder_chunks,
+    is_packed,
     is_still,
-    locate,
     lost,
-    open_log,
     survey,
 )
-from opengoc.accounting.formats.piece import Tail
-from opengoc.accounting.position import FilePosition, Position
+from opengoc.accounting.logs import OpenFiles
+from opengoc.accounting.position import Position
 from opengoc.accounting.raw import RawStore
 from opengoc.accounting.reading import Reading, joined
 from opengoc.accounting.seen import Known, Sorted
@@ -58,10 +55,6 @@ from opengoc.store.lake import Lake
 _LOG = logging.getLogger(__name__)
 #: Bytes of a source that become one batch: large enough that a commit costs little beside reading them.
 BATCH_BYTES = 32 * 1024 * 1024
-#: The longest record that is waited for.
-_LONGEST_RECORD = 16 * BATCH_BYTES
-#: A rotated file that nobody wrote to for so long is not written to any more.
-_QUIET_SECONDS = 600.0
 #: Batches after which the files of the lake's table are joined.
 _APPENDS_A_COMPACTION = 32
 #: A file that is rotated while it is read is looked for again this often before the next collection.
@@ -342,18 +335,14 @@ def _read(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
 def _read_log(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
     path, known = run.source.path, run.position().files
     with ExitStack() as stack:
-        found = survey(path)
-        logs: list[_Log] = []
-        matched: list[FilePosition] = []
-        for each in found.paths:
-            file = open_log(each, required=each == path and not logs)
-            if file is None:
-                continue
-            stack.enter_context(file)
-            position, match = locate(file, each, known)
-            matched += [match] if match else []
-            logs.append(_Log(file=file, position=position, rotated=each != path))
-        notices = found.notices + lost(known, matched)
+        found = OpenFiles(known=known, stack=stack)
+        for each in survey(path):
+            if is_packed(each, path):
+                found.open_packed(each, run.clock())
+            else:
+                found.open_plain(each, rotated=each != path)
+        logs = found.logs
+        notices = found.notices + lost(known, found.matched)
         run.bytes_waiting = run.bytes_done + sum(log.unread for log in logs)
         for log in logs:
             while (read := log.read(run.source, batch_bytes, now := run.clock())) is not None:
@@ -366,59 +355,12 @@ def _read_log(run: _Run, batch_bytes: int) -> tuple[list[Notice], bool]:
                     length=len(data),
                 )
                 log.position = advance(log.file, log.position, data)
-                chunk = Chunk(data=data, parts=(part,), tail=tail, next=_positions(logs))
+                chunk = Chunk(data=data, parts=(part,), tail=tail, next=found.position())
                 run.store(chunk, [reading], now)
-        run.settle(_positions(logs))
+        run.settle(found.position())
         run.backlog_bytes = sum(log.unread for log in logs)
         current = next((log for log in logs if not log.rotated), None)
         return notices, current is None or is_still(path, current.position)
-
-
-@dataclass(kw_only=True)
-class _Log:
-    """One open file of a log, and how far it is read."""
-
-    file: BufferedReader
-    position: FilePosition
-    rotated: bool
-
-    @property
-    def unread(self) -> int:
-        """Bytes after the position."""
-        return max(0, os.fstat(self.file.fileno()).st_size - self.position.offset)
-
-    def read(self, source: Source, limit: int, now: datetime) -> tuple[bytes, Reading, Tail] | None:
-        """The next whole records of at most ``limit`` bytes together; None when there is none yet.
-
-        One record longer than that is read whole, up to ``_LONGEST_RECORD``: what goes on longer is a fault.
-        """
-        while True:
-            self.file.seek(self.position.offset)
-            data = self.file.read(limit)
-            if not data:
-                return None
-            at_end = len(data) < limit
-            # Whoever writes may still have a file open for a while after it was rotated.
-            quiet = self.rotated and now.timestamp() - os.fstat(self.file.fileno()).st_mtime > _QUIET_SECONDS
-            tail = Tail.ENDED if (at_end and quiet) or limit > _LONGEST_RECORD else Tail.OPEN
-            part = Part(path="", offset=self.position.offset, line=0, at=0, length=len(data))
-            reading = read_part(data, part, source=source, tail=tail, known_from=now)
-            if reading.end:
-                return data[: reading.end], reading, tail
-            if at_end:
-                return None
-            limit *= 2
-
-
-def _positions(logs: list[_Log]) -> Position:
-    """Where all files of a log stand; a rotated one that is read to its end may go."""
-    return Position(
-        files=tuple(
-            replace(log.position, ended=log.rotated and log.unread == 0)
-            for log in logs
-            if log.position.offset
-        )
-    )
 
 
 def _next_state(run: _Run, started: datetime, reason: str, notices: list[Notice]) -> SourceState:

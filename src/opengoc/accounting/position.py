@@ -32,6 +32,8 @@ class FilePosition:
     line: int
     #: Whether it was rotated away and read to its end: it may go without a loss.
     ended: bool = False
+    #: Of a packed file: its size and time of writing (ns); digests and ``offset`` are of the plain bytes.
+    packed: tuple[int, int] | None = None
 
     @property
     def print_bytes(self) -> int:
@@ -61,7 +63,12 @@ class Position:
     def from_json(cls, value: Mapping[str, Any]) -> Position:
         """The position of ``to_json``."""
         return cls(
-            files=tuple(FilePosition(**file) for file in value["files"]),
+            files=tuple(_file(file) for file in value["files"]),
             through=value["through"],
             recent=value["recent"],
         )
+
+
+def _file(value: Mapping[str, Any]) -> FilePosition:
+    packed = value.get("packed")
+    return FilePosition(**{**value, "packed": tuple(packed) if packed else None})
