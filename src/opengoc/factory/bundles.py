@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +63,15 @@ class Bundles:
         self._write(target, files)
         return target
 
-    def share(self, conn: Connection, names: Collection[str]) -> None:
-        """Let other mirrors fetch those that are here, whole, and not in the database yet."""
-        for name in sorted(set(names) - mirror_bundles.shelved(conn, names)):
+    def share(self, conn: Connection, names: Iterable[str]) -> None:
+        """Let other mirrors fetch those that are here and whole."""
+        for name in names:
             # One that is damaged is not worth a copy; who loads it is told.
             with suppress(Permanent):
                 self._manifest(name)
                 texts = {each: self._text(self._folder / name / each) for each in _FILES}
-                mirror_bundles.shelve(conn, name, texts)
+                if _is_whole(texts, name):
+                    mirror_bundles.shelve(conn, name, texts)
 
     def load(self, name: str) -> Configuration:
         """The configuration of a bundle. Raises Permanent where it is missing, changed or not readable."""
@@ -106,7 +107,7 @@ class Bundles:
             manifest: dict[str, Any] = json.loads(self._text(path))
         except ValueError as error:
             raise Permanent(f"{path} is no JSON: restore it") from error
-        if manifest.get("seal") != _seal(manifest) or manifest.get("digest") != name:
+        if not _is_sealed(manifest, name):
             raise Permanent(f"{path} was changed: restore it, or apply again")
         return manifest
 
@@ -114,7 +115,7 @@ class Bundles:
         """Take what another mirror applied into this home; False where the database has it not."""
         with self._database.read() as connection:
             files = mirror_bundles.fetch(connection, name)
-        if files is None or files.keys() != _FILES:
+        if files is None or not _is_whole(files, name):
             return False
         self._write(self._folder / name, files)
         return True
@@ -160,6 +161,22 @@ def _manifest(configuration: Configuration, files: Mapping[str, str]) -> dict[st
         "starts": configuration.starts(),
     }
     return {**manifest, "seal": _seal(manifest)}
+
+
+def _is_whole(files: Mapping[str, str], name: str) -> bool:
+    """Whether these are the files of a bundle as they were applied."""
+    if files.keys() != _FILES:
+        return False
+    try:
+        manifest = json.loads(files[_MANIFEST])
+    except ValueError:
+        return False
+    kept = {each: digest(text) for each, text in files.items() if each != _MANIFEST}
+    return _is_sealed(manifest, name) and bool(manifest["files"] == kept)
+
+
+def _is_sealed(manifest: Mapping[str, Any], name: str) -> bool:
+    return manifest.get("seal") == _seal(manifest) and manifest.get("digest") == name
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:

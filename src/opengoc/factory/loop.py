@@ -33,6 +33,7 @@ from opengoc.factory.force import Force, in_force
 from opengoc.factory.guard import Verdict, guard, seen_whole
 from opengoc.factory.match import Matching
 from opengoc.factory.mirror import Reading
+from opengoc.factory.mirror_bundles import shelved
 from opengoc.factory.mirror_store import Overtaken, Permit
 from opengoc.factory.mirroring import LEASE_SECONDS, Mirroring, Self, overtaken
 from opengoc.factory.model import (
@@ -138,7 +139,7 @@ class FactoryLoop:
         runner = self._runner(stack)
         with self.database.begin() as connection:
             digests = {each.digest for each in log_of(connection, self.premises.group)}
-            self.bundles.share(connection, digests)
+            self.bundles.share(connection, digests - shelved(connection, digests))
         stack.callback(runner.leave)
         return runner
 

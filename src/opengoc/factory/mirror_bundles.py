@@ -1,6 +1,6 @@
 """Bundles in the database, by digest: a factory that lacks one in its home fetches it from there.
 
-A copy proves itself by its digest and its seal when it is loaded, so any copy is as good as another.
+A copy proves itself by its seal when it is fetched, so any copy is as good as another.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from opengoc.store.schema import factory_bundles, insert_into
 
 
 def shelve(conn: Connection, digest: str, files: Mapping[str, str]) -> None:
-    """Keep the files of a bundle; one that is kept already stays as it is."""
-    new = insert_into(conn, factory_bundles).values(digest=digest, files=canonical_json(dict(files)))
-    conn.execute(new.on_conflict_do_nothing())
+    """Keep the files of a bundle, in the place of a copy that is there."""
+    values = {"files": canonical_json(dict(files))}
+    new = insert_into(conn, factory_bundles).values(digest=digest, **values)
+    conn.execute(new.on_conflict_do_update(index_elements=[factory_bundles.c.digest], set_=values))
 
 
 def shelved(conn: Connection, digests: Collection[str]) -> frozenset[str]:
