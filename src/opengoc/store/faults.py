@@ -6,8 +6,7 @@ Source of the codes: sqlite.org/rescode.html; PostgreSQL manual, appendix A (SQL
 from __future__ import annotations
 
 import sqlite3
-
-import psycopg
+import sys
 
 from opengoc.base.errors import GocError, Permanent, Temporary
 
@@ -55,7 +54,8 @@ def translate(error: BaseException | None, where: str) -> GocError | None:
     """
     if isinstance(error, sqlite3.Error):
         return _from_sqlite(error, where)
-    if isinstance(error, psycopg.Error):
+    # An error of a driver that was never imported there is not.
+    if "psycopg" in sys.modules:
         return _from_postgresql(error, where)
     return None
 
@@ -71,7 +71,11 @@ def _from_sqlite(error: sqlite3.Error, where: str) -> GocError | None:
     return None
 
 
-def _from_postgresql(error: psycopg.Error, where: str) -> GocError | None:
+def _from_postgresql(error: BaseException | None, where: str) -> GocError | None:
+    import psycopg
+
+    if not isinstance(error, psycopg.Error):
+        return None
     state = error.sqlstate or ""
     reason = str(error).strip().split("\n")[0]
     for length in (5, 2):

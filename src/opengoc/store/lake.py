@@ -8,22 +8,27 @@ append leaves at most a file that no version refers to.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow
-import pyarrow.dataset
-import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.base.instant import utc_now
+
+if TYPE_CHECKING:
+    # Half a second to import: done where a table is asked, not for every command.
+    import duckdb
+    import pyarrow.dataset
 
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 #: Tries against other writers before an append gives up as Temporary.
@@ -34,6 +39,16 @@ _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 400 days",
     "delta.deletedFileRetentionDuration": "interval 30 days",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What was put into a table between two of its versions."""
+
+    #: Names of the batches.
+    batches: frozenset[str]
+    #: Values of its partition that rows were put into, as the table's log writes them.
+    partitions: frozenset[str]
 
 
 class Lake:
@@ -79,6 +94,64 @@ class Lake:
                 return True
         raise Temporary(f"table {table}: other writers left no gap for batch {batch_id}", retry_after=5.0)
 
+    def changes(self, table: str, *, after: int, until: int) -> Changes | None:
+        """What was appended after one version, up to and with another; compaction changes nothing.
+
+        None where that cannot be told: the log does not reach back so far, or rows were taken away. Read from
+        the table's own log, so that nothing can be forgotten or told twice.
+        """
+        batches, partitions = set[str](), set[str]()
+        for version in range(after + 1, until + 1):
+            try:
+                lines = (self._path(table) / "_delta_log" / f"{version:020}.json").read_text().splitlines()
+            except OSError:
+                return None
+            for action in map(json.loads, lines):
+                if action.get("remove", {}).get("dataChange"):
+                    return None
+                if action.get("add", {}).get("dataChange"):
+                    partitions |= set(action["add"]["partitionValues"].values())
+                if "txn" in action:
+                    batches.add(action["txn"]["appId"])
+        return Changes(batches=frozenset(batches), partitions=frozenset(partitions))
+
+    def replace(
+        self,
+        table: str,
+        rows: pyarrow.Table,
+        *,
+        partition: str,
+        days: Collection[date] | None,
+        marks: Mapping[str, int],
+    ) -> None:
+        """Put rows in place of all that is there of ``days`` of a partition (None: of all), in one commit.
+
+        ``marks`` are kept by the same commit, see ``mark``. Of two replacements at one time one is refused:
+        raises Temporary, and nothing of it is kept; also when the disk is full.
+        """
+        path = self._path(table)
+        rows = self._conform(table, rows)
+        named = ", ".join(f"'{day.isoformat()}'" for day in sorted(days or ()))
+        transactions = [Transaction(name, value) for name, value in marks.items()]
+        try:
+            write_deltalake(
+                self._open(table) or _create(path, rows.schema, [partition]),
+                rows,
+                mode="overwrite",
+                predicate=f"{partition} IN ({named})" if days is not None else None,
+                commit_properties=CommitProperties(app_transactions=transactions),
+            )
+        except CommitFailedError as error:
+            raise Temporary(f"table {table} is being replaced by another process", retry_after=5.0) from error
+        except (OSError, DeltaError) as error:
+            raise _translate(table, error) from error
+
+    def mark(self, table: str, name: str, *, version: int | None = None) -> int | None:
+        """The number last kept under a name by ``replace``, as of a version; None before the first."""
+        standing = self._open(table, version)
+        found = None if standing is None else standing.transaction_version(name)
+        return None if found is None else int(found)
+
     def tables(self) -> list[str]:
         """Names of the tables that were ever appended to, sorted."""
         if not self._root.is_dir():
@@ -103,6 +176,8 @@ class Lake:
         is now. The time zone is UTC, and SQL reaches nothing but the views: no file and no network. Raises
         InvalidInput for an absent table that was not declared, and for a version that never was.
         """
+        import duckdb
+
         views = {
             table: self._rows(
                 table, as_of_version.get(table) if isinstance(as_of_version, Mapping) else as_of_version
@@ -137,6 +212,8 @@ class Lake:
         Raises InvalidInput when DuckDB refuses the query or its values, Temporary when memory or disk run
         out.
         """
+        import duckdb
+
         with self.connection(*tables, as_of_version=as_of_version) as connection:
             try:
                 answer = connection.sql(sql, params=params or None)
@@ -194,6 +271,9 @@ class Lake:
             raise InvalidInput(f"rows of {table}", str(rows.schema), str(error)) from error
 
     def _rows(self, table: str, version: int | None) -> pyarrow.dataset.Dataset:
+        import pyarrow.dataset
+        import pyarrow.fs
+
         newest = self.version(table)
         if version is not None and (newest is None or not 0 <= version <= newest):
             raise InvalidInput(f"version of {table}", version, f"must be from 0 to {newest}")
