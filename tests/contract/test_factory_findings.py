@@ -60,6 +60,19 @@ def test_new_evidence_keeps_the_first_time(database: Database) -> None:
     assert known.finding.evidence == "Start = 1"
 
 
+@pytest.mark.parametrize(
+    ("done", "seen_after"), [(Action.STOP_AND_PAUSE, Action.PAUSE), (Action.STOP, Action.NOBODY)]
+)
+def test_what_was_done_is_not_forgotten_while_the_startd_still_shows(
+    database: Database, done: Action, seen_after: Action
+) -> None:
+    keep(database, replace(WRONG, action=done), minute=0)
+    keep(database, replace(WRONG, action=seen_after, evidence="its job left the queue"), minute=1)
+    with database.read() as connection:
+        (known,) = findings.findings(connection, "factory")
+    assert known.finding == replace(WRONG, action=done)
+
+
 def test_one_that_comes_again_is_first_seen_anew(database: Database) -> None:
     keep(database, WRONG, minute=0)
     keep(database, minute=1)

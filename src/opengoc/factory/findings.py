@@ -17,6 +17,8 @@ from opengoc.store.facts import Fact
 
 FINDING, PAUSE = "factory-finding", "factory-pause"
 WHO = "factory guard"
+#: What is said once the pilot that was stopped has left the queue, while its startd still shows: what was done.
+_DONE = {Action.NOBODY: Action.STOP, Action.PAUSE: Action.STOP_AND_PAUSE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,9 @@ def keep_findings(
 
 def _state(conn: Connection, key: str, value: dict[str, Any], before: Fact | None, *, now: datetime) -> None:
     if before is not None:
-        if before.value != value:
+        assert before.value is not None
+        was_stopped = before.value["action"] == _DONE.get(Action(value["action"]))
+        if before.value != value and not was_stopped:
             facts.supersede(conn, kind=FINDING, key=key, value=value, who=WHO, expect=before.version)
         return
     ended = facts.get(conn, FINDING, key)
