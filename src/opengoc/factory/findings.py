@@ -17,7 +17,7 @@ from opengoc.store.facts import Fact
 
 FINDING, PAUSE = "factory-finding", "factory-pause"
 WHO = "factory guard"
-#: What is said once the pilot that was stopped has left the queue, while its startd still shows: what was done.
+#: What is said of a startd that still shows after its pilot left the queue, and what was done then.
 _DONE = {Action.NOBODY: Action.STOP, Action.PAUSE: Action.STOP_AND_PAUSE}
 
 
