@@ -5,14 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from opengoc.accounting import quarantine
+from opengoc.accounting import quarantine, retry
 from opengoc.accounting.export import Wanted, export
 from opengoc.accounting.importing import Imported, import_file
 from opengoc.accounting.ingest import Counts, Stores
@@ -135,6 +135,50 @@ def test_every_file_of_other_projects_is_stored_or_quarantined_with_its_line(
     assert found.counts.read > 0
     assert len(found.reasons) == found.counts.quarantined
     assert all(reason.startswith("line ") for reason in found.reasons)
+
+
+def retry_all(stores: Stores, now: datetime) -> retry.Retried:
+    with stores.database.read() as conn:
+        entries = quarantine.standing(conn)
+    return retry.retry(entries, {}, stores, who="test", now=now)
+
+
+def test_what_was_imported_is_retried_as_it_was_read(stores: Stores, tmp_path: Path) -> None:
+    """A line of sacct that has no header of its own, in local time, from a source of no settings."""
+    path = tmp_path / "sacct.txt"
+    late = utc_now() + timedelta(hours=3)
+    start = late - timedelta(hours=1)
+    jobs = [
+        f"{n}|{each:%Y-%m-%dT%H:%M:%S}|{late:%Y-%m-%dT%H:%M:%S}|COMPLETED|node-1"
+        for n, each in ((1, start), (2, late))
+    ]
+    path.write_text("\n".join(["JobID|Start|End|State|NodeList", *jobs, ""]))
+    source = Source(
+        name="slurm", format="auto", path=path, kind=Kind.PILOT, site="SITE-A", time_zone="Etc/GMT+1"
+    )
+    done = import_file(source, stores, who="test")
+    assert (done.counts, "is in the future" in done.reasons[0]) == (Counts(quarantined=2), True)
+    assert retry_all(stores, utc_now()).remaining == 2
+    then = late + timedelta(hours=2)
+    assert retry_all(stores, then) == retry.Retried(resolved=2, stored=2, remaining=0)
+    window = Interval(start, then)
+    (row,) = usage(stores.lake, Question(window=window, by=("site",), kind=Kind.PILOT, as_of=then)).rows
+    assert (row.dimensions, row.jobs, row.wall_seconds) == ({"site": "SITE-A"}, 2, 3600.0)
+
+
+def test_a_row_of_a_table_is_retried_with_the_file_it_stands_in(stores: Stores, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    late = utc_now() + timedelta(hours=3)
+    rows = {
+        "global_job_id": ["1", "2"],
+        "ended_at": [late, late],
+        "wall_seconds": [1.0, -1.0],
+        "processors": [1, 1],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(rows), path)
+    assert imported(stores, path).counts == Counts(quarantined=2)
+    # The one came true, the other is wrong for ever.
+    assert retry_all(stores, late) == retry.Retried(resolved=1, stored=1, remaining=1)
 
 
 def test_the_span_of_what_was_imported_is_known(stores: Stores, tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ class Faulty:
     #: The beginning of the bytes, for people.
     sample: str
     raw: RawReference
+    #: How the bytes were read; None for entries of an earlier release.
+    reader: Source | None = None
 
 
 def read_part(data: bytes, part: Part, *, source: Source, tail: Tail, known_from: datetime) -> Reading:
@@ -96,4 +98,5 @@ def faulty(fault: Fault, data: bytes, part: Part, *, source: Source, sha256: str
         reason=fault.reason,
         sample=shown(content.strip(), 200),
         raw=RawReference(sha256=sha256, offset=fault.start, length=fault.end - fault.start),
+        reader=source,
     )

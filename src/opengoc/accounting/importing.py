@@ -181,6 +181,7 @@ class _Import:
             reason=fault.reason,
             sample=f"row {fault.start}",
             raw=RawReference(sha256=sha256, offset=0, length=0),
+            reader=self.source,
         )
 
     def _stow(self, reading: Reading, known: Known, now: datetime, sha256: str) -> Sorted:

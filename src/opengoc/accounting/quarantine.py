@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from opengoc.accounting.batch import Faulty
 from opengoc.accounting.model import RawReference
+from opengoc.accounting.source import Source
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
 from opengoc.store import facts
@@ -65,14 +66,17 @@ def _to_json(each: Faulty) -> dict[str, Any]:
         "raw_sha256": each.raw.sha256,
         "raw_offset": each.raw.offset,
         "raw_length": each.raw.length,
+        "reader": each.reader.to_json() if each.reader is not None else None,
     }
 
 
 def _from_json(fact: Fact) -> Faulty:
     value = fact.value or {}
+    reader = value.get("reader")
     raw = RawReference(sha256=value["raw_sha256"], offset=value["raw_offset"], length=value["raw_length"])
     return Faulty(
         key=fact.key,
         raw=raw,
+        reader=Source.from_json(value["source"], reader) if reader else None,
         **{name: value[name] for name in ("source", "file", "offset", "line", "reason", "sample")},
     )

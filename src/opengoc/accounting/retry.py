@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opengoc.accounting import quarantine, table
+from opengoc.accounting import quarantine, table, tables
 from opengoc.accounting.batch import Faulty, read_part
 from opengoc.accounting.follow import Part
 from opengoc.accounting.formats.piece import Tail
@@ -32,38 +32,49 @@ def retry(
 ) -> Retried:
     """Store what can be read now, and resolve it. Hold the role ``accounting`` around this.
 
-    Killed in between, the record is stored and its entry still stands; the next retry finds a duplicate and
-    resolves it. Entries of a source that is not configured any more stay.
+    ``sources`` are those of the settings, as they are now; entries of all others are read as they were read
+    before. Killed in between, the record is stored and its entry still stands; the next retry finds a
+    duplicate and resolves it.
     """
     table.declare(stores.lake)
     resolved = stored = 0
     with Known(stores.lake) as known:
         for entry in entries:
-            source = sources.get(entry.source)
-            reading = _read_again(entry, source, stores, now) if source else None
-            if reading is None or source is None:
+            source = sources.get(entry.source) or entry.reader
+            readings = _read_again(entry, source, stores, now) if source else []
+            if not readings:
                 continue
-            compared = stow(
-                stores.lake,
-                known,
-                reading,
-                source=source.name,
-                batch_id=new_id("retry"),
-                known_from=now,
-                sha256=entry.raw.sha256,
-            )
+            for reading in readings:
+                compared = stow(
+                    stores.lake,
+                    known,
+                    reading,
+                    source=entry.source,
+                    batch_id=new_id("retry"),
+                    known_from=now,
+                    sha256=entry.raw.sha256,
+                )
+                stored += len(compared.rows)
             with stores.database.begin() as conn:
                 quarantine.resolve(conn, entry.key, why="read by a retry", who=who)
             resolved += 1
-            stored += len(compared.rows)
     return Retried(resolved=resolved, stored=stored, remaining=len(entries) - resolved)
 
 
-def _read_again(entry: Faulty, source: Source, stores: Stores, now: datetime) -> Reading | None:
-    """The records of an entry's bytes; None unless all of the bytes are records or blanks."""
-    content = stores.raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
+def _read_again(entry: Faulty, source: Source, stores: Stores, now: datetime) -> list[Reading]:
+    """The records of an entry's bytes; none unless all of the bytes are records or blanks."""
+    content = stores.raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length or None)
+    if not entry.raw.length and tables.recognise(content) is not None:
+        return _row_again(entry, content, source, now)
     part = Part(path=entry.file, offset=entry.offset, line=entry.line - 1, at=0, length=len(content))
     reading = read_part(content, part, source=source, tail=Tail.ENDED, known_from=now)
     if reading.faults or not len(reading.records):
-        return None
-    return reading.shifted(entry.raw.offset)
+        return []
+    return [reading.shifted(entry.raw.offset)]
+
+
+def _row_again(entry: Faulty, content: bytes, source: Source, now: datetime) -> list[Reading]:
+    """A row of a file of columns has no bytes of its own: the whole file is read, and tells of this row."""
+    readings = list(tables.readings(content, source=source, known_from=now))
+    faulty = {fault.start for reading in readings for fault in reading.faults}
+    return [] if entry.offset in faulty else readings

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from opengoc.accounting.model import Kind
@@ -32,6 +34,31 @@ class Source:
     def names_pilots(self) -> bool:
         """Whether a batch job's name is that of a pilot: the factory names it so."""
         return self.kind is Kind.PILOT
+
+    def to_json(self) -> dict[str, str | None]:
+        """How its bytes are read, as JSON values: all but where they lie."""
+        return {
+            "format": self.format,
+            "kind": self.kind.value,
+            "site": self.site,
+            "instance": self.instance,
+            "time_zone": self.time_zone,
+            "preamble": self.preamble.decode("latin-1"),
+        }
+
+    @classmethod
+    def from_json(cls, name: str, value: Mapping[str, Any]) -> Source:
+        """The source of ``to_json``, without a place."""
+        return cls(
+            name=name,
+            format=value["format"],
+            path=Path(),
+            kind=Kind(value["kind"]),
+            site=value["site"],
+            instance=value["instance"],
+            time_zone=value["time_zone"],
+            preamble=value["preamble"].encode("latin-1"),
+        )
 
     def __post_init__(self) -> None:
         try:

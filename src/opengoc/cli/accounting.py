@@ -399,5 +399,10 @@ def _state_text(each: SourceState) -> str:
 
 def _entry_json(each: Faulty) -> dict[str, Any]:
     entry = asdict(each)
-    raw = entry.pop("raw")
-    return entry | {"raw_sha256": raw["sha256"], "raw_offset": raw["offset"], "raw_length": raw["length"]}
+    raw, reader = entry.pop("raw"), entry.pop("reader")
+    return entry | {
+        "format": reader["format"] if reader is not None else None,
+        "raw_sha256": raw["sha256"],
+        "raw_offset": raw["offset"],
+        "raw_length": raw["length"],
+    }
