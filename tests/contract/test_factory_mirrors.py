@@ -67,7 +67,9 @@ class Factory:
         self.waiting += granted
         return granted
 
-    def write(self, granted: int = 0, now: datetime = NOON, *, seen: bool = True) -> Permit:
+    def write(
+        self, granted: int = 0, now: datetime = NOON, *, seen: bool = True, keeps: bool = False
+    ) -> Permit:
         """Write down what there is, and what is to be sent; the queue was ``seen`` whole, or not."""
         walltime = int(WALLTIME.total_seconds())
         there = Holding(idle=self.waiting, running=self.running, walltime_seconds=walltime)
@@ -85,7 +87,9 @@ class Factory:
         )
         with self.database.begin() as connection:
             expect = self.reading.version if granted else None
-            self.permit = mirror_store.write(connection, self.group, mirror, expect=expect, now=now)
+            self.permit = mirror_store.write(
+                connection, self.group, mirror, expect=expect, keeps=keeps or not seen, now=now
+            )
         return self.permit
 
     def cycle(self, wanted: int, now: datetime = NOON) -> int:
@@ -209,7 +213,8 @@ def test_a_silent_one_holds_what_ran_for_a_walltime_and_what_waited_until_it_is_
     one, other = pair(database)
     other.waiting, other.running = 2, 3
     other.write()
-    for later, left in ((LEASE, 5), (WALLTIME - timedelta(seconds=1), 5), (WALLTIME, 8)):
+    ended = WALLTIME + timedelta(minutes=10)
+    for later, left in ((LEASE, 5), (ended - timedelta(seconds=1), 5), (ended, 8)):
         one.read()
         assert one.may_send(NOON + later) == left
     with database.begin() as connection:
@@ -243,14 +248,23 @@ def test_one_that_others_took_for_ended_submits_nothing_more(database: Database)
         mirror_store.require(connection, permit)
 
 
-def test_a_queue_that_was_not_seen_whole_changes_no_count(database: Database) -> None:
+def test_a_queue_that_was_not_seen_whole_or_looks_empty_at_first_lowers_no_count(
+    database: Database,
+) -> None:
     _, other = pair(database)
     other.running = 3
     other.write()
-    other.write(now=NOON + timedelta(seconds=60), seen=False)
+    later = NOON + timedelta(seconds=60)
+    other.write(now=later, seen=False)
     found = known(other)["b"]
     assert (found.holdings[PLACE].running, found.counted_at) == (3, NOON)
-    assert found.expires_at == NOON + timedelta(seconds=60) + LEASE
+    assert found.expires_at == later + LEASE
+    # It was started again, and so was its schedd, which has not read its queue yet.
+    other.running = 0
+    other.write(now=later, keeps=True)
+    assert known(other)["b"].holdings[PLACE].running == 3
+    other.write(now=later)
+    assert known(other)["b"].holdings == {}
 
 
 def test_two_homes_do_not_run_under_one_name_at_once(database: Database) -> None:

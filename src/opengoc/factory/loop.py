@@ -35,7 +35,7 @@ from opengoc.factory.match import Matching
 from opengoc.factory.mirror import Reading
 from opengoc.factory.mirror_bundles import shelved
 from opengoc.factory.mirror_store import Overtaken, Permit
-from opengoc.factory.mirroring import LEASE_SECONDS, Mirroring, Self, overtaken
+from opengoc.factory.mirroring import LEASE_SECONDS, Identity, Mirroring, overtaken
 from opengoc.factory.model import (
     CollectPilot,
     Decision,
@@ -146,7 +146,7 @@ class FactoryLoop:
     def _runner(self, stack: ExitStack) -> Runner:
         pool = stack.enter_context(Session(self.pool))
         factory = stack.enter_context(Session(self.factory))
-        own = Self(
+        own = Identity(
             group=self.premises.group,
             name=self.premises.name,
             holder=f"{socket.gethostname()}:{self.home}",
@@ -202,8 +202,12 @@ class Runner:
         return seen.snapshot, self._decide(seen, self._mirroring.read())
 
     def leave(self) -> None:
-        """This run ends."""
-        self._mirroring.leave(now=utc_now())
+        """This run ends; the mirrors may look into its queue once nothing more can arrive there."""
+        try:
+            if not self._actor.submissions():
+                self._mirroring.leave(now=utc_now())
+        except GocError as error:
+            log.warning("action=leave failed=%s", error)
 
     def _see(self) -> _Seen:
         """Observe, and let the guard compare."""

@@ -19,6 +19,9 @@ from opengoc.factory.model import PilotState
 #: Entry and VO.
 Place: TypeAlias = tuple[str, str]
 
+#: A pilot may take so long to end, once its walltime is over.
+_ENDING = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
@@ -95,7 +98,7 @@ class Mirror:
             # Nobody looked after them since: they take up room, and no job counts on them.
             coming = 0
         if self.counted_at is not None and holding.walltime_seconds is not None:
-            over = self.counted_at + timedelta(seconds=holding.walltime_seconds)
+            over = self.counted_at + timedelta(seconds=holding.walltime_seconds) + _ENDING
             running = 0 if now >= over else running
         left = replace(holding, running=running, coming=coming)
         return left if left.alive else None

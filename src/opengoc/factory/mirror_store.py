@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, upd
 
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.instant import format_instant
-from opengoc.factory.mirror import Holding, Mirror, Place, Reading, is_more, with_walltimes
+from opengoc.factory.mirror import Holding, Mirror, Place, Reading, is_more, larger, with_walltimes
 from opengoc.store.schema import factory_groups, factory_mirrors, from_micros, insert_into, to_micros
 
 
@@ -48,12 +48,21 @@ def mirrors(conn: Connection, group: str) -> list[Mirror]:
     return [_mirror(row) for row in conn.execute(of_group.order_by(factory_mirrors.c.mirror))]
 
 
-def write(conn: Connection, group: str, mirror: Mirror, *, expect: int | None, now: datetime) -> Permit:
+def write(
+    conn: Connection,
+    group: str,
+    mirror: Mirror,
+    *,
+    expect: int | None,
+    now: datetime,
+    keeps: bool = False,
+) -> Permit:
     """Write a mirror down, in its own name.
 
-    Where it has no ``counted_at``, its queue was not seen whole: what it wrote before stands. With
-    ``expect``, the version of the group that its new pilots were decided at, nobody else may hold more since:
-    raises Overtaken. Raises Conflict while another process writes under the same name.
+    With ``keeps`` no number becomes less than it was: its queue was not seen whole, or just once; without a
+    ``counted_at`` the one before stands as well. With ``expect``, the version of the group that its new
+    pilots were decided at, nobody else may hold more since: raises Overtaken. Raises Conflict while another
+    process writes under the same name.
     """
     version = _lock(conn, group)
     before = _own(conn, group, mirror.name)
@@ -64,12 +73,13 @@ def write(conn: Connection, group: str, mirror: Mirror, *, expect: int | None, n
         )
     if expect is not None and expect != version:
         raise Overtaken(f"another mirror of {group} took pilots meanwhile: the next cycle goes on")
-    if mirror.counted_at is None:
-        if before is None:
-            raise Conflict(f"nobody knows what {mirror.name} holds: its queue has to be seen whole first")
-        mirror = replace(mirror, holdings=before.holdings, counted_at=before.counted_at)
-    elif before is not None:
-        mirror = replace(mirror, holdings=with_walltimes(mirror.holdings, before.holdings))
+    if before is not None:
+        holdings = larger(mirror.holdings, before.holdings) if keeps else mirror.holdings
+        mirror = replace(
+            mirror,
+            holdings=with_walltimes(holdings, before.holdings),
+            counted_at=mirror.counted_at or before.counted_at,
+        )
     return _put(conn, group, mirror, before=before, version=version)
 
 

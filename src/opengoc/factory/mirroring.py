@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from opengoc.base.errors import Conflict, GocError
+from opengoc.base.errors import Conflict
 from opengoc.condor.observation import Observation
 from opengoc.condor.session import Pool, Session
 from opengoc.factory import mirror_store
@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Self:
+class Identity:
     """Who this mirror is to the others."""
 
     group: str
@@ -47,7 +47,7 @@ class Self:
 class Mirroring:
     """The mirrors of one factory's group, as its loop sees them."""
 
-    def __init__(self, *, database: Database, own: Self, pace: Pace, stack: ExitStack) -> None:
+    def __init__(self, *, database: Database, own: Identity, pace: Pace, stack: ExitStack) -> None:
         self._database = database
         self._own = own
         self._pace = pace
@@ -82,9 +82,12 @@ class Mirroring:
         the version of the group that was read. Raises Overtaken when others hold more since; Conflict while
         another process runs under this name.
         """
-        if self._permit is None and not snapshot.pilots.complete:
+        is_first = self._permit is None
+        if is_first and not snapshot.pilots.complete:
             return None
         own = self._own
+        # A queue may look empty when its schedd started anew, which only a later cycle can tell.
+        is_sure = snapshot.pilots.complete and not decision.frozen
         granted: Counter[Place] = Counter()
         for action in decision.actions:
             if isinstance(action, SubmitPilots):
@@ -98,14 +101,19 @@ class Mirroring:
             schedd=own.schedd,
             collector=own.pool.collector,
             expires_at=now + timedelta(seconds=own.lease_seconds),
-            counted_at=snapshot.pilots.taken_at if snapshot.pilots.complete else None,
+            counted_at=snapshot.pilots.taken_at if is_sure else None,
             is_able=not decision.frozen,
             holdings=with_granted(seen, granted, walltimes=walltimes),
             version=0,
         )
         with self._database.begin() as connection:
             self._permit = mirror_store.write(
-                connection, own.group, mirror, expect=expect if granted else None, now=now
+                connection,
+                own.group,
+                mirror,
+                expect=expect if granted else None,
+                keeps=is_first or not is_sure,
+                now=now,
             )
         return self._permit
 
@@ -153,13 +161,9 @@ class Mirroring:
 
     def leave(self, *, now: datetime) -> None:
         """This one ends; the others look after its pilots from now on."""
-        if self._permit is None:
-            return
-        try:
+        if self._permit is not None:
             with self._database.begin() as connection:
                 mirror_store.leave(connection, self._permit, now=now)
-        except GocError as error:
-            log.warning("action=leave failed=%s", error)
 
     def _session(self, mirror: Mirror) -> Session:
         if mirror.collector not in self._sessions:
