@@ -21,11 +21,13 @@ from opengoc.cli.factory_apply import FOLDER
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.condor.classads import Ad, Special, Value, literal, parse_ads
 from opengoc.condor.session import Session
+from opengoc.factory import mirror_store
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.explain import Clause, Verdict, explain_job
 from opengoc.factory.explain_entry import Around, EntryExplanation, explain_entry
 from opengoc.factory.findings import pauses
+from opengoc.factory.mirror import mirrored
 from opengoc.factory.model import Pace
 from opengoc.factory.ramp import Ramp
 from opengoc.factory.sent import Sent
@@ -101,6 +103,7 @@ def _around(house: House, configuration: Configuration, cycle: Cycle) -> Around:
     with house.database.read() as connection:
         paused = {each.entry: each.why for each in pauses(connection, house.factory.group_name)}
         sent = Sent(connection, now=now).by_entry(now=now)
+        others = mirror_store.read(connection, house.factory.group_name, own=house.factory.name)
     return Around(
         registry=house.registry(),
         limits=configuration.limits,
@@ -108,6 +111,7 @@ def _around(house: House, configuration: Configuration, cycle: Cycle) -> Around:
         paused=paused,
         frozen=cycle.frozen,
         removed=cycle.removed,
+        mirrors=mirrored(house.factory.name, others, now=now),
         pace=Pace(),
         now=now,
     )

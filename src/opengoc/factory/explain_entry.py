@@ -13,6 +13,8 @@ from opengoc.factory.configuration import COMPUTE_ELEMENT
 from opengoc.factory.demand import SHUT, Bound, Place
 from opengoc.factory.entries import Entry
 from opengoc.factory.limits import Limits
+from opengoc.factory.mirror import ALONE, Mirrored
+from opengoc.factory.mirror_bounds import with_mirrors
 from opengoc.factory.model import EntryRow, Limit, Pace, PilotState
 from opengoc.factory.ramp import Ramp
 from opengoc.registry.snapshot import Registry
@@ -51,6 +53,8 @@ class Around:
     #: Why the last cycle was frozen; empty: it was not. And pilots that it removed.
     frozen: str = ""
     removed: int = 0
+    #: Factories that share the limits.
+    mirrors: Mirrored = ALONE
     pace: Pace
     now: datetime
 
@@ -88,7 +92,7 @@ def explain_entry(entry: Entry, rows: Iterable[EntryRow], around: Around) -> Ent
     """What the rows of a cycle say of an entry, and how all its limits stand."""
     every = tuple(rows)
     own = tuple(row for row in every if row.entry == entry.name)
-    pilots = {(row.entry, row.vo): _states(row) for row in every}
+    pilots = with_mirrors({(row.entry, row.vo): _states(row) for row in every}, around.mirrors)
     limits = (
         *_gates(entry, own, around),
         *_of_entry(entry, pilots, around),
@@ -172,7 +176,11 @@ def _counting(limit: Limit, bound: Bound | None, *, of: str = "") -> LimitState:
 
 
 def _binds(state: LimitState, named: Iterable[tuple[str, str]]) -> bool:
-    """Whether a row names it; those of VOs and of all entries are told apart by their words."""
+    """Whether a row names it; those of VOs and of all entries are told apart by their words.
+
+    After those a row may say which mirror holds how much.
+    """
     return state.binds or any(
-        limit == state.limit and (not state.of or detail == state.state) for limit, detail in named
+        limit == state.limit and (not state.of or f"{detail},".startswith(f"{state.state},"))
+        for limit, detail in named
     )

@@ -10,6 +10,7 @@ from tests.unit.factory.world import NOW, configuration, entry_table, jobs, pilo
 
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.decide import decide
+from opengoc.factory.explain_entry import Around, explain_entry
 from opengoc.factory.limits import Limits
 from opengoc.factory.mirror import ALONE, Holding, Mirror, Mirrored, Reading, larger, mirrored, with_walltimes
 from opengoc.factory.mirroring import holdings_of, overtaken
@@ -24,6 +25,7 @@ from opengoc.factory.model import (
     Submission,
     SubmitPilots,
 )
+from opengoc.factory.ramp import Ramp
 
 WORLD = configuration(entry_table("A"))
 DIGEST = WORLD.digest
@@ -165,3 +167,21 @@ def test_a_decision_that_others_were_faster_than_sends_nothing_and_says_so() -> 
     row = next(row for row in decision.rows if row.vo == "cms")
     assert (row.requested, row.allowed, row.limit) == (4, 0, Limit.CYCLE)
     assert "mirrors" in row.detail
+
+
+def test_the_explanation_of_an_entry_counts_the_pilots_of_mirrors() -> None:
+    mirrors = others(b=Holding(running=10))
+    decision = decided(snapshot(jobs(8)), mirrors)
+    around = Around(
+        registry=registry(),
+        limits=Limits(),
+        ramp=Ramp(),
+        paused={},
+        mirrors=mirrors,
+        pace=Pace(),
+        now=NOW,
+    )
+    explained = explain_entry(WORLD.entries["A"], decision.rows, around)
+    (most,) = (each for each in explained.limits if each.limit == Limit.MAX_PILOTS.value)
+    assert (most.cap, most.used, most.left, most.binds) == (10, 10, 0, True)
+    assert explained.answer == "max_pilots: 10 pilots, 10 held by mirror b"
