@@ -64,9 +64,15 @@ def divide(
     """
     jobs = _Jobs(clusters, entries)
     shut = {name for name, bound in bounds.items() if bound.limit in SHUT}
+    asked: dict[tuple[str, ...], tuple[str, ...]] = {}
     for number in narrowest_first(clusters):
-        known = [name for name in clusters[number].entries if name in bounds]
-        jobs.spread(number, left[number], [name for name in known if name not in shut] or known)
+        names = clusters[number].entries
+        # Many clusters have the same entries.
+        if left[number] and names not in asked:
+            known = tuple(name for name in names if name in bounds)
+            asked[names] = tuple(name for name in known if name not in shut) or known
+        if left[number]:
+            jobs.spread(number, left[number], asked[names])
     caps = caps or {}
     allowed = _allow(jobs.pilots(), bounds, caps)
     # Once more for what the limits turned away: others may have room for it.
@@ -78,6 +84,18 @@ def divide(
         for place, pilots in sorted(requested.items())
         if pilots
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitting:
+    """Entries of which a pilot takes at least one job of some kind."""
+
+    #: How many a pilot takes.
+    fits: Mapping[str, int]
+    #: Jobs that all pilots of an entry take.
+    weights: Mapping[str, int]
+    total: int
+    largest: int
 
 
 class _Jobs:
@@ -96,22 +114,24 @@ class _Jobs:
         #: Cores and memory of a pilot; entries differ in few.
         self._shape = {name: (entry.cores, entry.memory_mib) for name, entry in entries.items()}
         self._sizes = {name: max(1, entry.max_pilots) for name, entry in entries.items()}
+        #: By names of entries: their shapes; and with how many jobs fit into each shape, what fits where.
+        self._shapes: dict[tuple[str, ...], tuple[tuple[int, int], ...]] = {}
+        self._fitting: dict[tuple[tuple[str, ...], tuple[int, ...]], _Fitting] = {}
 
-    def spread(self, number: int, jobs: int, names: Sequence[str]) -> None:
+    def spread(self, number: int, jobs: int, names: tuple[str, ...]) -> None:
         """Give jobs of a cluster to entries in proportion to their size, in whole pilots.
 
         What makes no whole pilot goes into pilots that are begun, then to the least loaded entry.
         """
-        fits = self._fits(number, names) if jobs else {}
-        weights = {name: self._sizes[name] * fit for name, fit in fits.items()}
-        total = sum(weights.values())
+        found = self._fits(number, names)
+        fits, total = found.fits, found.total
         if not total:
             return
         rest = jobs
         # Fewer jobs than entries, as often: then no part is a whole pilot.
-        if jobs * max(weights.values()) >= total:
+        if jobs * found.largest >= total:
             for name, fit in fits.items():
-                part = math.floor(jobs * weights[name] / total)
+                part = math.floor(jobs * found.weights[name] / total)
                 part -= part % fit
                 self._give(number, name, part)
                 rest -= part
@@ -186,11 +206,24 @@ class _Jobs:
         entry = self._entries[name]
         return self._clusters[number].fits_into(entry.cores, entry.memory_mib)
 
-    def _fits(self, number: int, names: Sequence[str]) -> dict[str, int]:
-        """The entries of which a pilot takes at least one of the jobs, and how many it takes."""
-        cluster = self._clusters[number]
-        of_shape = {shape: cluster.fits_into(*shape) for shape in {self._shape[name] for name in names}}
-        return {name: fit for name in names if (fit := of_shape[self._shape[name]])}
+    def _fits(self, number: int, names: tuple[str, ...]) -> _Fitting:
+        """Where jobs of the cluster fit; worked out once for clusters that fit in the same way."""
+        shapes = self._shapes.get(names)
+        if shapes is None:
+            shapes = self._shapes[names] = tuple(dict.fromkeys(self._shape[name] for name in names))
+        fit_of = tuple(self._clusters[number].fits_into(*shape) for shape in shapes)
+        found = self._fitting.get((names, fit_of))
+        if found is None:
+            of_shape = dict(zip(shapes, fit_of, strict=True))
+            fits = {name: fit for name in names if (fit := of_shape[self._shape[name]])}
+            weights = {name: self._sizes[name] * fit for name, fit in fits.items()}
+            found = self._fitting[(names, fit_of)] = _Fitting(
+                fits=fits,
+                weights=weights,
+                total=sum(weights.values()),
+                largest=max(weights.values(), default=0),
+            )
+        return found
 
 
 def _allow(

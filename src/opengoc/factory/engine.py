@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice, repeat
+from itertools import compress, count, islice, repeat
 from operator import itemgetter
 from typing import Any, Final
 
@@ -137,6 +137,8 @@ class Matcher:
         self._of_job: dict[Hashable, int] = {}
         #: The jobs of the last call of ``follow``.
         self._listing = Listing()
+        #: Rows of bits as names.
+        self._sets: dict[bytes, tuple[str, ...]] = {}
         #: Another one as soon as a cluster's number or its entries may mean something else.
         self.edition = 0
         #: By number of the cluster: jobs, entries for which the requirement is true, and is an error.
@@ -207,6 +209,7 @@ class Matcher:
 
     def _take_entries(self, entries: Mapping[str, Ad]) -> None:
         self.edition += 1
+        self._sets = {}
         self._entries = {name: dict(ad) for name, ad in entries.items()}
         self._requirement = Requirement(self._tree, self._entries)
 
@@ -225,9 +228,27 @@ class Matcher:
         )
 
     def entries_of(self, cluster: int) -> tuple[str, ...]:
-        """The entries that jobs of a cluster may use, in the order that they were given in."""
-        chosen = unpack(self._true[cluster : cluster + 1], len(self._entries))[0]
-        return tuple(name for name, is_in in zip(self._entries, chosen.tolist(), strict=True) if is_in)
+        """The entries that jobs of a cluster may use, in the order that they were given in.
+
+        Of clusters that may use the same ones it is the same object.
+        """
+        row = self._true[cluster]
+        found = self._sets.get(row.tobytes())
+        if found is None:
+            if len(self._sets) >= _WORTH_FORGETTING:
+                self._sets = {}
+            chosen = unpack(row[None], len(self._entries))[0]
+            found = self._sets[row.tobytes()] = tuple(compress(self._entries, chosen))
+        return found
+
+    def allows(self, clusters: Numbers, entries: Sequence[str]) -> list[bool]:
+        """For each cluster whether its jobs may use the entry beside it; one that is not here they may not."""
+        numbers = {name: number for number, name in enumerate(self._entries)}
+        places = np.fromiter((numbers.get(name, -1) for name in entries), np.int64, len(entries))
+        words_of_entries = self._true[clusters, places // 64]
+        bits = words_of_entries >> (places % 64).astype(np.uint64) & np.uint64(1)
+        found: list[bool] = ((places >= 0) & (bits > 0)).tolist()
+        return found
 
     def groups(self) -> Iterator[tuple[tuple[str, ...], int]]:
         """Each set of entries that jobs may use, and how many jobs; sets without jobs are left out."""

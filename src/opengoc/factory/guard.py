@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from opengoc.factory.finding import OF_ENDS, Action, Finding, FindingKind
 from opengoc.factory.force import Force
 from opengoc.factory.model import Payload, PayloadState, Pilot, PilotState, RemovePilot, Slot, Snapshot
-from opengoc.factory.rules import allowed
+from opengoc.factory.rules import is_allowed
 from opengoc.factory.starts import CLOSED, WHOLE, same_start, same_tree
 
 
@@ -145,8 +145,8 @@ def _jobs(
         # Behind an entry that was taken away since, it was sent by an earlier digest and may end.
         if payload.state is PayloadState.RUNNING and payload.entry in known
     ]
-    for payload, entries in zip(running, allowed(force.configuration, running), strict=True):
-        if payload.entry not in entries:
+    for payload, may_run in zip(running, is_allowed(force.configuration, running), strict=True):
+        if not may_run:
             yield _job(
                 payload,
                 force,

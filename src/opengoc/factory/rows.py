@@ -27,10 +27,7 @@ def rows_of(
     ``binding`` are limits beside those of the entry, ``frozen_vos`` VOs for which nothing is sent, with the
     reason.
     """
-    matching: Counter[Place] = Counter()
-    for cluster in clusters:
-        for name in cluster.entries:
-            matching[(name, cluster.vo)] += cluster.idle
+    matching = _matching(clusters)
     free = Counter((slot.entry, vo) for slot in snapshot.slots.items if slot.cores for vo in slot.vos)
     places = [(name, vo) for name, entry in configuration.entries.items() for vo in entry.vos]
     return tuple(
@@ -45,6 +42,18 @@ def rows_of(
         )
         for place in places
     )
+
+
+def _matching(clusters: Sequence[Cluster]) -> Counter[Place]:
+    """Idle jobs that each entry may run, by VO."""
+    # Many clusters have the same entries: these are gone through once.
+    jobs: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for cluster in clusters:
+        jobs[(cluster.vo, cluster.entries)] += cluster.idle
+    found: Counter[Place] = Counter()
+    for (vo, entries), count in jobs.items():
+        found.update({(name, vo): count for name in entries})
+    return found
 
 
 def _bound(place: Place, bounds: Mapping[str, Bound], frozen_vos: Mapping[str, str]) -> Bound:

@@ -20,10 +20,7 @@ def allowed(
     ``only`` asks about some pairs of VO and entry, and is faster.
     """
     found: list[tuple[str, ...]] = [()] * len(payloads)
-    by_vo: dict[str, list[int]] = {}
-    for place, payload in enumerate(payloads):
-        by_vo.setdefault(payload.vo, []).append(place)
-    for vo, places in by_vo.items():
+    for vo, places in _by_vo(payloads).items():
         matcher = _matcher(configuration, vo, only)
         if matcher is None:
             continue
@@ -31,6 +28,20 @@ def allowed(
         entries = {number: matcher.entries_of(number) for number in set(numbers)}
         for place, number in zip(places, numbers, strict=True):
             found[place] = entries[number]
+    return found
+
+
+def is_allowed(configuration: Configuration, payloads: Sequence[Payload]) -> list[bool]:
+    """For each job whether the entry that it runs behind serves its VO and the requirement is true there."""
+    found = [False] * len(payloads)
+    for vo, places in _by_vo(payloads).items():
+        matcher = _matcher(configuration, vo, None)
+        if matcher is None:
+            continue
+        clusters = matcher.cluster(payloads[place].attributes for place in places)
+        answers = matcher.allows(clusters, [payloads[place].entry for place in places])
+        for place, answer in zip(places, answers, strict=True):
+            found[place] = answer
     return found
 
 
@@ -46,6 +57,14 @@ def count_pairs(
         vo: matcher.match(payload.attributes for payload in by_vo[vo]).pairs if matcher is not None else 0
         for vo, matcher in matchers.items()
     }
+
+
+def _by_vo(payloads: Sequence[Payload]) -> dict[str, list[int]]:
+    """The places of each VO's jobs."""
+    found: dict[str, list[int]] = {}
+    for place, payload in enumerate(payloads):
+        found.setdefault(payload.vo, []).append(place)
+    return found
 
 
 def _matcher(configuration: Configuration, vo: str, only: Collection[Pair] | None) -> Matcher | None:
