@@ -6,23 +6,19 @@ Everything is asked as it was known at ``as_of``, so that the same question give
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from opengoc.accounting import corrections
-from opengoc.accounting import table as usage_table
-from opengoc.accounting.gaps import LACKING, Completeness, DayState, Watched, day_states
 from opengoc.accounting.source import Source
-from opengoc.accounting.usage import UNKNOWN, Pilot, Question, Usage, usage
 from opengoc.base.interval import Interval, week_name
 from opengoc.base.interval import week as week_interval
 from opengoc.factory import cycle
 from opengoc.factory.model import SUBMISSION
-from opengoc.flows.completeness import watched
 from opengoc.flows.factory_news import applied_lines, finding_lines
+from opengoc.flows.usage_weeks import usage_of_weeks, vo_name
 from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
 from opengoc.monitoring.assess import Assessment, assess
@@ -33,7 +29,6 @@ from opengoc.registry.reading import load_registry
 from opengoc.registry.snapshot import Registry
 from opengoc.reports.cycles import HOLDS, CycleRow, QueueRow, factory_week, job_spells, pilot_spells
 from opengoc.reports.inputs import (
-    Coverage,
     DayUsage,
     DowntimeNews,
     FactoryWeek,
@@ -41,7 +36,6 @@ from opengoc.reports.inputs import (
     ReportInputs,
     RunningSpell,
     ServiceStatus,
-    WeekUsage,
 )
 from opengoc.reports.model import Spell, SpellState, Strip
 from opengoc.reports.notes import notes_of
@@ -87,31 +81,17 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     """All inputs of a week's report, as known at ``as_of``. Raises Temporary when a store is away."""
     window = week_interval(week)
     before = week_name(window.start - timedelta(days=1))
-    fortnight = Interval(week_interval(before).start, window.end)
-    ended = _pilots_that_ended(stores.lake, fortnight, as_of)
     with stores.database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
-        sources = watched(conn, stores.lake, stores.accounting, registry, window=fortnight, as_of=as_of)
-        rules = corrections.standing(conn, known_at=as_of)
-        pilots = _known_pilots(conn, ended, as_of)
         submitted = _submitted(conn, window, as_of)
         notes = notes_of(conn, week, known_at=as_of)
         news = tuple(_downtime_news(conn, registry, window, as_of))
         applied = tuple(applied_lines(conn, window, as_of=as_of))
         findings = tuple(finding_lines(conn, window, as_of=as_of))
-    answer = usage(
-        stores.lake,
-        Question(
-            window=fortnight,
-            by=("vo", "site", "day"),
-            kind=None,
-            as_of=as_of,
-            pilots=pilots,
-            corrections=rules,
-        ),
-    )
     rows = _cycle_rows(stores.lake, window, as_of)
-    now, earlier = (_week_usage(answer, name, sources, registry, as_of) for name in (week, before))
+    earlier, now = usage_of_weeks(
+        stores.database, stores.lake, stores.accounting, registry, (before, week), as_of=as_of
+    )
     elapsed = _elapsed(window, as_of)
     if elapsed is not None:
         jobs = job_spells(_queue_rows(stores.lake, window, as_of), elapsed)
@@ -134,32 +114,6 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     )
 
 
-def _pilots_that_ended(lake: Lake, window: Interval, as_of: datetime) -> list[str]:
-    """Ids of the pilots whose records a window has; of all that ever were, only these are looked up."""
-    usage_table.declare(lake)
-    found = lake.query(
-        f"SELECT DISTINCT pilot_id FROM {usage_table.TABLE} WHERE pilot_id IS NOT NULL"
-        " AND ended_at >= $start AND ended_at < $end AND known_from <= $as_of",
-        {"start": window.start, "end": window.end, "as_of": as_of},
-        tables=[usage_table.TABLE],
-    )
-    return [str(each) for each in found.column("pilot_id").to_pylist()]
-
-
-def _known_pilots(conn: Connection, ids: Collection[str], as_of: datetime) -> tuple[Pilot, ...]:
-    """What the factory knows of these pilots.
-
-    Where it sent none of them, the first it ever sent: a factory that sent none at all leaves open whose the
-    jobs are, one that sent others tells that these are not its own.
-    """
-    found = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, keys=ids)
-    return tuple(
-        Pilot(id=effect.key, vo=effect.payload["vo"], entry=effect.payload["entry"])
-        for effect in found or ledger.effects(conn, SUBMISSION, EffectState.SETTLED, limit=1)
-        if effect.settled_at is not None and effect.settled_at <= as_of
-    )
-
-
 def _submitted(conn: Connection, window: Interval, as_of: datetime) -> Counter[str]:
     """Pilots that arrived in the factory's queue within the week, by entry, as far as known."""
     elapsed = _elapsed(window, as_of + _INSTANT)
@@ -167,69 +121,6 @@ def _submitted(conn: Connection, window: Interval, as_of: datetime) -> Counter[s
         return Counter()
     arrived = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, settled=elapsed)
     return Counter(str(effect.payload["entry"]) for effect in arrived)
-
-
-def _week_usage(
-    answer: Usage, week: str, sources: Iterable[Watched], registry: Registry, as_of: datetime
-) -> WeekUsage:
-    window = week_interval(week)
-    days = {(window.start + timedelta(days=n)).date().isoformat() for n in range(7)}
-    return WeekUsage(
-        week=week,
-        interval=window,
-        days=tuple(
-            DayUsage(
-                vo=_vo_name(registry, row.dimensions["vo"]),
-                site="" if row.dimensions["site"] == UNKNOWN else row.dimensions["site"],
-                day=date.fromisoformat(row.dimensions["day"]),
-                kind=row.dimensions["kind"],
-                jobs=row.jobs,
-                wall_seconds=row.wall_seconds,
-                core_seconds=row.core_seconds,
-                cpu_core_seconds=row.cpu_core_seconds,
-                cpu_seconds=row.cpu_seconds,
-                jobs_without_cpu=row.jobs_without_cpu,
-                suspects=row.suspects,
-                bytes=row.bytes,
-            )
-            for row in answer.rows
-            if row.dimensions["day"] in days
-        ),
-        coverage=tuple(
-            _coverage(states, each)
-            for each in sources
-            if _is_expected(states := day_states(each, window, as_of=as_of))
-        ),
-        evidence={"table": usage_table.TABLE, "version": answer.table_version, "window": str(window)},
-    )
-
-
-def _is_expected(states: Sequence[DayState]) -> bool:
-    """Whether anything is expected of a week that has not wholly to begin yet: else nobody knows of it."""
-    return not states or any(each.state is not Completeness.NOT_EXPECTED for each in states)
-
-
-def _coverage(states: Sequence[DayState], source: Watched) -> Coverage:
-    """Which days a source has whole; of a day that it is not expected to report nothing lacks."""
-    return Coverage(
-        source=source.state.source,
-        kind=source.state.kind,
-        site=source.state.site or "",
-        days=frozenset(each.day for each in states if each.state not in LACKING),
-        reasons={
-            each.day: f"{each.reason}; {each.explained}" if each.explained else each.reason
-            for each in states
-            if each.state in LACKING
-        },
-    )
-
-
-def _vo_name(registry: Registry, name: str) -> str:
-    """The registry's spelling: on the wire VOs are lower case."""
-    if name == UNKNOWN:
-        return "VO not stated"
-    vo = registry.vo(name)
-    return vo.name if vo is not None else name
 
 
 def report_vos(registry: Registry, days: Iterable[DayUsage] = ()) -> tuple[str, ...]:
@@ -332,7 +223,7 @@ def _queue_rows(lake: Lake, window: Interval, as_of: datetime) -> list[QueueRow]
 def _named(spells: Iterable[RunningSpell], registry: Registry) -> tuple[RunningSpell, ...]:
     """The spells with the registry's names of the VOs."""
     return tuple(
-        replace(spell, running={_vo_name(registry, vo): count for vo, count in spell.running.items()})
+        replace(spell, running={vo_name(registry, vo): count for vo, count in spell.running.items()})
         for spell in spells
     )
 

@@ -183,22 +183,52 @@ class Measured:
         return {**self.evidence, **counted}
 
 
+def figures_of_kind(
+    week: WeekUsage, kind: str, dimensions: Mapping[str, str], as_of: datetime
+) -> tuple[Figure, ...]:
+    """Jobs, wall hours, core hours and CPU/wall of the records of one kind; of transfers, jobs and bytes."""
+    made = _measured(week, kind, dimensions, as_of)
+    if kind == TRANSFER:
+        rows = _rows(week, kind, dimensions)
+        moved = sum(row.bytes or 0 for row in rows)
+        return made.count("transfers", made.sums.jobs, "jobs"), made.count(
+            "transferred_bytes", moved, "bytes"
+        )
+    return (
+        made.count(f"{kind}_jobs", made.sums.jobs, "jobs"),
+        made.count(f"{kind}_wall_hours", hours(made.sums.wall_seconds), "hours"),
+        made.count(f"{kind}_core_hours", hours(made.sums.core_seconds), "core hours"),
+        made.efficiency(f"{kind}_cpu_efficiency"),
+    )
+
+
+def _rows(week: WeekUsage, kind: str, dimensions: Mapping[str, str]) -> list[DayUsage]:
+    return [
+        row
+        for row in week.days
+        if row.kind == kind and all(getattr(row, name) == value for name, value in dimensions.items())
+    ]
+
+
+def _measured(week: WeekUsage, kind: str, dimensions: Mapping[str, str], as_of: datetime) -> Measured:
+    """What makes the figures of one kind, for one VO, site or both."""
+    mine = _rows(week, kind, dimensions)
+    return Measured(
+        sums=add(mine),
+        lack=lack_of(week, kind, as_of, site=dimensions.get("site") or None),
+        as_of=as_of,
+        dimensions=dimensions,
+        evidence={**(week.evidence or {}), "records": kind, "sites": sorted({row.site for row in mine})},
+    )
+
+
 def usage_figures(
     week: WeekUsage, dimensions: Mapping[str, str], as_of: datetime, suffix: str = ""
 ) -> list[Figure]:
     """The usage figures of one VO (dimension ``vo``) or of one VO at one site (``vo`` and ``site``)."""
-    rows = [row for row in week.days if all(getattr(row, key) == value for key, value in dimensions.items())]
     figures = []
     for kind, prefix in ((PAYLOAD, "payload_"), (PILOT, "")):
-        mine = [row for row in rows if row.kind == kind]
-        evidence = {**(week.evidence or {}), "records": kind, "sites": sorted({row.site for row in mine})}
-        made = Measured(
-            sums=add(mine),
-            lack=lack_of(week, kind, as_of, site=dimensions.get("site") or None),
-            as_of=as_of,
-            dimensions=dimensions,
-            evidence=evidence,
-        )
+        made = _measured(week, kind, dimensions, as_of)
         figures += [
             made.count(f"{kind}_jobs{suffix}", made.sums.jobs, "jobs"),
             made.count(f"{prefix}wall_hours{suffix}", hours(made.sums.wall_seconds), "hours"),
