@@ -238,11 +238,11 @@ class Matcher:
             if len(self._sets) >= _WORTH_FORGETTING:
                 self._sets = {}
             chosen = unpack(row[None], len(self._entries))[0]
-            found = self._sets[row.tobytes()] = tuple(compress(self._entries, chosen))
+            found = self._sets[row.tobytes()] = tuple(compress(self._entries, chosen.tolist()))
         return found
 
     def allows(self, clusters: Numbers, entries: Sequence[str]) -> list[bool]:
-        """For each cluster whether its jobs may use the entry beside it; one that is not here they may not."""
+        """For each cluster whether its jobs may use the entry beside it; none may use one that is not here."""
         numbers = {name: number for number, name in enumerate(self._entries)}
         places = np.fromiter((numbers.get(name, -1) for name in entries), np.int64, len(entries))
         words_of_entries = self._true[clusters, places // 64]
