@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.integration.testbed_grid import Grid, wait_for
 
 from opengoc.condor.classads import literal
 from opengoc.testbed import lifecycle
+from opengoc.testbed.machines import login_sandbox
 
 pytestmark = pytest.mark.integration
 
@@ -182,6 +184,49 @@ def test_a_startd_of_an_unknown_digest_is_found_and_stopped(own_grid: Grid) -> N
         assert finding["action"] == "pilot stopped"
         left = WITHIN_SECONDS - (time.monotonic() - began)
         wait_for(lambda: not slots_of(grid, pilot_id), "the startd has ended", seconds=left)
+
+
+@contextmanager
+def stray_startd(grid: Grid) -> Iterator[None]:
+    """A startd that no factory sent, in the pool with a pilot's token, for the length of a block."""
+    folder = grid.home / "stray"
+    folder.mkdir()
+    shutil.copy(Path(__file__).with_name("testbed_pilot.sh"), folder)
+    shutil.copy(grid.layout.pilot_token, folder / "pilot.token")
+    script = f"cd '{folder}' && exec bash testbed_pilot.sh {grid.address('pool')} NOWHERE 300"
+    argv = login_sandbox(grid.layout, grid.up.root).argv(["/bin/bash", "-c", script])
+    with (folder / "out").open("wb") as out, subprocess.Popen(argv, stdout=out, stderr=out) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_startd_that_is_no_pilot_of_ours_is_told_to_end(own_grid: Grid) -> None:
+    grid = own_grid
+
+    def cycle() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(grid.goc("factory", "run", "--once", "--json").stdout)
+        return found
+
+    settings = grid.home / "goc.toml"
+    administers = settings.read_text()
+    with stray_startd(grid):
+        wait_for(lambda: slots_of(grid, "least-NOWHERE"), "the stray joins", seconds=60)
+        # With a token that may look at the pool, and no more, it stays a finding.
+        settings.write_text(administers.replace('"testbed/tokens/operator"', '"testbed/tokens/cms"'))
+        decided = json.loads(grid.goc("factory", "run", "--dry-run", "--json").stdout)["actions"]
+        assert [each["action"] for each in decided] == ["stop"]
+        refusal = "needs ADMINISTRATOR at the collector"
+        wait_for(lambda: refusal in str(cycle()["failures"]), "its master is there and refuses", seconds=60)
+        (finding,) = findings(grid, "startd of an unknown digest")
+        assert (finding["subject"], finding["action"]) == ("least-NOWHERE", "startd told to end")
+        settings.write_text(administers)
+        began = time.monotonic()
+        assert cycle()["failures"] == []
+        left = WITHIN_SECONDS - (time.monotonic() - began)
+        wait_for(lambda: not slots_of(grid, "least-NOWHERE"), "the startd has ended", seconds=left)
+        assert cycle()["findings"] == []
 
 
 def test_a_job_where_it_must_not_run_is_stopped_after_the_policy_is_mended(own_grid: Grid) -> None:

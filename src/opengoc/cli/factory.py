@@ -28,7 +28,7 @@ from opengoc.cli.output import Json, emit, house_of, progress, table
 from opengoc.factory.configuration import check_configuration
 from opengoc.factory.cycle import Cycle, read_status
 from opengoc.factory.loop import FactoryLoop
-from opengoc.factory.model import Action, Decision, ReleasePilot, RemovePilot, SubmitPilots
+from opengoc.factory.model import Action, Decision, ReleasePilot, RemovePilot, StopStartd, SubmitPilots
 from opengoc.factory.pilot_file import build_pilot
 from opengoc.factory.pilots import Premises
 from opengoc.registry.store import load_registry
@@ -192,6 +192,9 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
 def _action_json(action: Action) -> dict[str, Any]:
     if isinstance(action, SubmitPilots):
         return {"action": "submit", **asdict(action)}
+    if isinstance(action, StopStartd):
+        stopped = {"pilot": action.slot, "entry": action.entry, "vo": ""}
+        return {"action": "stop", **stopped, "reason": action.reason}
     kind = "collect"
     if isinstance(action, RemovePilot | ReleasePilot):
         kind = "remove" if isinstance(action, RemovePilot) else "release"

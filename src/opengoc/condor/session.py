@@ -189,6 +189,22 @@ class Session:
         """Hold the jobs; how many. Raises Temporary or Permanent."""
         return self._act("Hold", schedd, constraint, reason)
 
+    def stop_startd(self, slot: str) -> None:
+        """End the startd of a slot at once: its jobs return to their queues, its master starts it no more.
+
+        Needs ADMINISTRATOR at the collector, and a startd that allows remote administration, as they do by
+        default. Raises Permanent where it is refused, Temporary where nobody answers.
+        """
+        try:
+            self._call("stop_startd", slot=slot)
+        except Temporary as error:
+            if "failed to start command" not in str(error).casefold():
+                raise
+            raise Permanent(
+                f"{slot} is not told to end: the token needs ADMINISTRATOR at the collector of "
+                f"{self.pool.name}, and the startd SEC_ENABLE_REMOTE_ADMINISTRATION; end it at its site"
+            ) from error
+
     def _act(self, action: str, schedd: str, constraint: str, reason: str) -> int:
         touched = self._call("act", schedd=schedd, action=action, constraint=constraint, reason=reason)
         return int(touched)

@@ -46,6 +46,7 @@ class Worker:
             "submit": self.submit,
             "retrieve": self.retrieve,
             "act": self.act,
+            "stop_startd": self.stop_startd,
             "ping": self.ping,
         }
         try:
@@ -93,6 +94,20 @@ class Worker:
         # The reason goes as a pair: htcondor2 25.14 drops a plain string.
         answer = self._schedd(schedd).act(getattr(htcondor2.JobAction, action), constraint, (reason, 0))
         return int(answer["TotalSuccess"])
+
+    def stop_startd(self, slot: str) -> None:
+        """Have the master of a slot's startd end it: they bear one name."""
+        name = slot.partition("@")[2] or slot
+        kind, known = htcondor2.AdType.Master, f"Name == {classad2.quote(name)}"
+        if not self._collector.query(kind, known, ["Name"]):
+            # htcondor2 25.14 takes no startd for the target of a command.
+            raise LookupError(f"the collector knows no master of {name}, by whom its startd could be ended")
+        # With an address HTCondor goes there, and a worker node's daemons know nobody's token. Without one it
+        # asks the collector first, which gives an administrator the capability that they left with it.
+        master = classad2.ClassAd(
+            {"MyType": "DaemonMaster", "Name": name, "MyAddress": classad2.Value.Undefined}
+        )
+        htcondor2.send_command(master, htcondor2.DaemonCommand.DaemonOffFast, "STARTD")
 
     def ping(self, kind: str, name: str, permission: str) -> list[dict[str, Any]]:
         """Who we are to a daemon, and whether it grants us ``permission``."""

@@ -32,6 +32,7 @@ from opengoc.factory.model import (
     PilotState,
     RemovePilot,
     Snapshot,
+    StopStartd,
     SubmitPilots,
 )
 from opengoc.factory.protection import protect
@@ -52,7 +53,7 @@ def decide(
     pace: Pace | None = None,
     matching: Matching | None = None,
     paused: Mapping[str, str] | None = None,
-    stops: Sequence[RemovePilot] = (),
+    stops: Sequence[RemovePilot | StopStartd] = (),
     ends: Iterable[Judged] = (),
     ramp: Ramp | None = None,
     mirrors: Mirrored = ALONE,
@@ -254,14 +255,14 @@ def _removals(
     unneeded: _Unneeded,
     *,
     held: Iterable[RemovePilot],
-    stops: Sequence[RemovePilot],
+    stops: Sequence[RemovePilot | StopStartd],
     pace: Pace,
 ) -> list[RemovePilot]:
     """Pilots that nothing asked for twice running, and ``held`` ones that are given up; the youngest first.
 
     ``stops`` are on their way out already.
     """
-    leaving = {each.pilot.id for each in stops}
+    leaving = {each.pilot.id for each in stops if isinstance(each, RemovePilot)}
     chosen = [
         RemovePilot(pilot=pilot, reason=reason, only_if_waiting=pilot.state is PilotState.IDLE)
         for pilot in snapshot.pilots.items

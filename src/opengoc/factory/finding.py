@@ -53,6 +53,8 @@ class Action(StrEnum):
     STOP_AND_PAUSE = "pilot stopped, entry paused"
     PAUSE = "entry paused; no pilot of this factory to stop"
     NOBODY = "no pilot of this factory to stop"
+    #: A startd that no pilot of this factory carries; whether it obeys, the pool shows.
+    TOLD = "startd told to end"
     #: Of ends: enough bad ones close the entry until a canary does well; some close it at once.
     COUNTED = "counted against the entry"
     CLOSED = "entry closed until a canary does well"

@@ -18,7 +18,7 @@ from opengoc.store.facts import Fact
 FINDING, PAUSE = "factory-finding", "factory-pause"
 WHO = "factory guard"
 #: What is said of a startd that still shows after its pilot left the queue, and what was done then.
-_DONE = {Action.NOBODY: Action.STOP, Action.PAUSE: Action.STOP_AND_PAUSE}
+_DONE = {Action.NOBODY: Action.STOP, Action.TOLD: Action.STOP, Action.PAUSE: Action.STOP_AND_PAUSE}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 
 from opengoc.factory.finding import OF_ENDS, Action, Finding, FindingKind
 from opengoc.factory.force import Force
-from opengoc.factory.model import Payload, PayloadState, Pilot, PilotState, RemovePilot, Slot, Snapshot
+from opengoc.factory.model import (
+    Payload,
+    PayloadState,
+    Pilot,
+    PilotState,
+    RemovePilot,
+    Slot,
+    Snapshot,
+    StopStartd,
+)
 from opengoc.factory.rules import is_allowed
 from opengoc.factory.starts import CLOSED, WHOLE, same_start, same_tree
 
@@ -33,18 +42,30 @@ class Verdict:
     """What the guard found and wants done."""
 
     findings: tuple[Finding, ...] = ()
-    stops: tuple[RemovePilot, ...] = ()
+    stops: tuple[RemovePilot | StopStartd, ...] = ()
     #: Entry → why it gets no more pilots.
     pauses: Mapping[str, str] = field(default_factory=dict)
 
 
-def guard(snapshot: Snapshot, force: Force, source: SourceState, *, changed: Collection[str] = ()) -> Verdict:
-    """Compare what is there with what is in force; ``changed`` are jobs that were seen to change."""
+def guard(
+    snapshot: Snapshot,
+    force: Force,
+    source: SourceState,
+    *,
+    factory: str,
+    changed: Collection[str] = (),
+) -> Verdict:
+    """Compare what is there with what is in force, for the factory of this name.
+
+    ``changed`` are jobs that were seen to change.
+    """
     pilots = {pilot.id: pilot for pilot in snapshot.pilots.items}
     findings = [*_source(force, source), *_pilots(snapshot, force)]
     as_rendered: set[str] = set()
     for slot in snapshot.slots.items:
-        found = _slot(slot, force, is_ours=slot.pilot_id in pilots)
+        # Another factory may serve the same pool: what says that it is of that one is left to it.
+        is_stray = snapshot.pilots.complete and slot.factory in ("", factory)
+        found = _slot(slot, force, is_ours=slot.pilot_id in pilots, is_stray=is_stray)
         if found is None:
             as_rendered.add(slot.pilot_id)
         else:
@@ -90,8 +111,11 @@ def _pilots(snapshot: Snapshot, force: Force) -> Iterator[Finding]:
             )
 
 
-def _slot(slot: Slot, force: Force, *, is_ours: bool) -> Finding | None:
-    """What is wrong with a startd; None where it decides as it was told."""
+def _slot(slot: Slot, force: Force, *, is_ours: bool, is_stray: bool) -> Finding | None:
+    """What is wrong with a startd; None where it decides as it was told.
+
+    ``is_stray``: if it is none of ours, it is nobody's.
+    """
     vo = ",".join(slot.vos)
     rendered = force.start_of(slot.digest, slot.entry, vo)
     if not force.knows(slot.digest):
@@ -107,8 +131,10 @@ def _slot(slot: Slot, force: Force, *, is_ours: bool) -> Finding | None:
     # A wrong START was made at the site: the next pilot there would get it as well.
     if kind is FindingKind.START:
         action = Action.STOP_AND_PAUSE if is_ours else Action.PAUSE
+    elif is_ours:
+        action = Action.STOP
     else:
-        action = Action.STOP if is_ours else Action.NOBODY
+        action = Action.TOLD if is_stray else Action.NOBODY
     return Finding(
         kind=kind,
         subject=slot.pilot_id,
@@ -180,8 +206,10 @@ def _job(payload: Payload, force: Force, *, is_ours: bool, is_as_rendered: bool,
     )
 
 
-def _stops(findings: list[Finding], snapshot: Snapshot, pilots: Mapping[str, Pilot]) -> Iterator[RemovePilot]:
-    """Each pilot once, with the first reason."""
+def _stops(
+    findings: list[Finding], snapshot: Snapshot, pilots: Mapping[str, Pilot]
+) -> Iterator[RemovePilot | StopStartd]:
+    """Each pilot, and each startd without one, once, with the first reason."""
     carriers = {payload.id: payload.pilot_id for payload in snapshot.payloads}
     seen: set[str] = set()
     for each in findings:
@@ -192,6 +220,11 @@ def _stops(findings: list[Finding], snapshot: Snapshot, pilots: Mapping[str, Pil
             continue
         seen.add(pilot.id)
         yield RemovePilot(pilot=pilot, reason=f"guard: {each.kind.value}")
+    # Last: they may not obey, and only so many are stopped in one cycle.
+    strays = {each.subject: each for each in findings if each.action is Action.TOLD}
+    for slot in snapshot.slots.items:
+        if (stray := strays.pop(slot.pilot_id, None)) is not None:
+            yield StopStartd(slot=slot.name, entry=slot.entry, reason=f"guard: {stray.kind.value}")
 
 
 def seen_whole(snapshot: Snapshot) -> frozenset[FindingKind]:

@@ -45,6 +45,7 @@ from opengoc.factory.model import (
     ReleasePilot,
     RemovePilot,
     Snapshot,
+    StopStartd,
     SubmitPilots,
 )
 from opengoc.factory.observe import observe
@@ -231,7 +232,8 @@ class Runner:
             registry = load_registry(connection)
             paused = {each.entry: each.why for each in findings.pauses(connection, loop.premises.group)}
         changed = self._first_seen.changed(snapshot.payloads)
-        verdict = guard(snapshot, self._force, self._source.look(registry), changed=changed)
+        source = self._source.look(registry)
+        verdict = guard(snapshot, self._force, source, factory=loop.premises.name, changed=changed)
         return _Seen(
             snapshot=snapshot,
             verdict=verdict,
@@ -368,6 +370,9 @@ class Runner:
                     case RemovePilot():
                         self._ends.see(self._actor.remove(action, now=utc_now()), now=utc_now())
                         done[("remove",)] += 1
+                    case StopStartd():
+                        self._pool.stop_startd(action.slot)
+                        log.warning("action=stop-startd slot=%s reason=%s", action.slot, action.reason)
                     case ReleasePilot():
                         self._actor.release(action)
                         done[("release",)] += 1

@@ -95,6 +95,8 @@ class Slot:
     policy_start: str = ""
     #: Whether jobs run in it.
     is_busy: bool = True
+    #: The factory that it says it is of; empty where it does not say.
+    factory: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +159,16 @@ class RemovePilot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopStartd:
+    """Tell a startd of the pool to end: no pilot of this factory carries it."""
+
+    #: Name of its slot in the pool.
+    slot: str
+    entry: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReleasePilot:
     """Let a held pilot try again."""
 
@@ -174,7 +186,7 @@ class CollectPilot:
     reason: str = "ended"
 
 
-Action: TypeAlias = SubmitPilots | RemovePilot | ReleasePilot | CollectPilot
+Action: TypeAlias = SubmitPilots | RemovePilot | StopStartd | ReleasePilot | CollectPilot
 
 
 class Limit(StrEnum):

@@ -76,6 +76,7 @@ _SLOT_NAMES = (
     "GOC_Digest",
     "GOC_Accepting",
     "GLIDEIN_Entry_Name",
+    "GLIDEIN_Factory",
     "NumDynamicSlots",
 )
 #: Of these the text counts, not what it comes to.
@@ -178,9 +179,11 @@ def _slot(ad: Ad) -> Slot:
     return Slot(
         name=str(ad["Name"]),
         pilot_id=str(ad["GOC_PilotId"]),
-        entry=str(ad["GLIDEIN_Entry_Name"]),
-        vos=tuple(str(ad["GOC_VO"]).split(",")),
-        digest=str(ad["GOC_Digest"]),
+        # One that does not say whose it is is no reason to know nothing of the others: the guard sees it.
+        entry=str(ad.get("GLIDEIN_Entry_Name", "")),
+        vos=tuple(str(ad.get("GOC_VO", "")).split(",")),
+        digest=str(ad.get("GOC_Digest", "")),
+        factory=str(ad.get("GLIDEIN_Factory", "")),
         cores=int(ad["Cpus"]) if is_free else 0,
         memory_mib=int(ad["Memory"]) if is_free else 0,
         accepting=ad.get("GOC_Accepting", True) is True,

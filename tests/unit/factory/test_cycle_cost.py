@@ -63,7 +63,7 @@ def test_with_ten_thousand_pilots_guard_and_decision_take_less_than_a_second_of_
     costs = []
     for _ in range(3):
         began = time.process_time()
-        verdict = guard(seen, force, SourceState(digest=world.digest))
+        verdict = guard(seen, force, SourceState(digest=world.digest), factory="factory")
         decision = decide(seen, world, known, now=NOW, memory=memory, matching=matching, stops=verdict.stops)
         costs.append(time.process_time() - began)
         memory = decision.memory

@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.factory.world import NOW, configuration, entry_table, jobs, pilot, registry, slot, snapshot
+from tests.unit.factory.world import (
+    NOW,
+    configuration,
+    entry_table,
+    failed,
+    jobs,
+    pilot,
+    registry,
+    slot,
+    snapshot,
+)
 
 from opengoc.factory.applied import Applied
 from opengoc.factory.configuration import Configuration
@@ -25,6 +35,7 @@ from opengoc.factory.model import (
     RemovePilot,
     Slot,
     Snapshot,
+    StopStartd,
 )
 
 NOW_IN_FORCE = configuration()
@@ -60,11 +71,16 @@ def running(number: int, digest: str = NOW_IN_FORCE.digest, **attributes: Any) -
 
 
 def found(seen: Snapshot, source: str = NOW_IN_FORCE.digest) -> Verdict:
-    return guard(seen, force(), SourceState(digest=source))
+    return guard(seen, force(), SourceState(digest=source), factory="factory")
 
 
 def kinds(verdict: Verdict) -> list[tuple[FindingKind, str, Action]]:
     return [(each.kind, each.subject, each.action) for each in verdict.findings]
+
+
+def stopped(verdict: Verdict) -> list[str]:
+    """The pilots."""
+    return [each.pilot.id for each in verdict.stops if isinstance(each, RemovePilot)]
 
 
 def test_what_agrees_gives_nothing() -> None:
@@ -77,7 +93,8 @@ def test_files_that_say_something_else_than_what_is_in_force() -> None:
     (edited,) = found(snapshot(), source="e" * 64).findings
     assert (edited.kind, edited.action) == (FindingKind.SOURCE, Action.ALARM)
     assert f"in force {NOW_IN_FORCE.digest[:12]}, the files have digest eeee" in edited.evidence
-    (faulty,) = guard(snapshot(), force(), SourceState(digest="", faults="line 3: cores")).findings
+    source = SourceState(digest="", faults="line 3: cores")
+    (faulty,) = guard(snapshot(), force(), source, factory="factory").findings
     assert "the files have faults: line 3: cores" in faulty.evidence
 
 
@@ -97,7 +114,7 @@ def test_files_that_say_something_else_than_what_is_in_force() -> None:
 def test_a_startd_with_another_start_is_stopped_and_its_entry_paused(changes: dict[str, str]) -> None:
     verdict = found(snapshot((), [carrier(1)], [startd(1, **changes)]))
     assert kinds(verdict) == [(FindingKind.START, "plt-001", Action.STOP_AND_PAUSE)]
-    assert [each.pilot.id for each in verdict.stops] == ["plt-001"]
+    assert stopped(verdict) == ["plt-001"]
     assert verdict.pauses == {"A": "START differs: plt-001"}
 
 
@@ -119,15 +136,30 @@ def test_a_startd_that_ends_and_took_its_start_back_accepts_nothing() -> None:
     assert found(snapshot((), [], [startd(1, start="")])) == Verdict()
 
 
-def test_a_startd_of_an_unknown_digest_is_stopped_where_its_pilot_is_ours() -> None:
-    seen = snapshot((), [carrier(1)], [startd(1, digest=UNKNOWN), startd(2, digest=UNKNOWN)])
-    verdict = found(seen)
+def test_a_startd_of_an_unknown_digest_is_stopped_by_its_pilot_or_else_itself() -> None:
+    strays = [
+        startd(1, digest=UNKNOWN),
+        startd(2, digest=UNKNOWN, factory="another"),
+        startd(3, digest=UNKNOWN, factory="factory"),
+        startd(4, digest=""),
+    ]
+    verdict = found(snapshot((), [carrier(1)], strays))
     assert kinds(verdict) == [
         (FindingKind.STARTD_DIGEST, "plt-001", Action.STOP),
         (FindingKind.STARTD_DIGEST, "plt-002", Action.NOBODY),
+        (FindingKind.STARTD_DIGEST, "plt-003", Action.TOLD),
+        (FindingKind.STARTD_DIGEST, "plt-004", Action.TOLD),
     ]
-    assert [each.pilot.id for each in verdict.stops] == ["plt-001"]
+    why = "guard: startd of an unknown digest"
+    assert set(verdict.stops) == {
+        RemovePilot(pilot=carrier(1), reason=why),
+        StopStartd(slot="slot1@3", entry="A", reason=why),
+        StopStartd(slot="slot1@4", entry="A", reason=why),
+    }
     assert verdict.pauses == {}
+    # While the factory's queue keeps silent nobody knows whose they are.
+    blind = replace(snapshot((), (), strays), pilots=failed("queue"))
+    assert found(blind).stops == ()
 
 
 def test_a_pilot_in_the_queue_of_an_unknown_digest_is_stopped() -> None:
@@ -144,7 +176,7 @@ def test_a_job_where_it_must_not_run_pauses_the_entry_unless_it_was_seen_to_chan
     astray = running(1, DESIRED_Sites="SITE-B")
     unseen = found(snapshot([astray], [carrier(1)]))
     assert kinds(unseen) == [(FindingKind.JOB, "cms#0.0", Action.STOP_AND_PAUSE)]
-    assert [each.pilot.id for each in unseen.stops] == ["plt-001"]
+    assert stopped(unseen) == ["plt-001"]
     assert "DESIRED_Sites = 'SITE-B'" in unseen.findings[0].evidence
     # START is as it was rendered, and yet it was let in: the startd reads it otherwise.
     let_in = snapshot([astray], [carrier(1)], [startd(1)])
@@ -155,7 +187,8 @@ def test_a_job_where_it_must_not_run_pauses_the_entry_unless_it_was_seen_to_chan
     assert seen.changed([running(1), *jobs(1, vo="ligo")]) == frozenset()
     changed = seen.changed([astray, *jobs(1, vo="ligo", RequestCpus=2)])
     assert changed == {"cms#0.0"}
-    verdict = guard(let_in, force(), SourceState(digest=NOW_IN_FORCE.digest), changed=changed)
+    source = SourceState(digest=NOW_IN_FORCE.digest)
+    verdict = guard(let_in, force(), source, factory="factory", changed=changed)
     assert kinds(verdict) == [(FindingKind.JOB_CHANGED, "cms#0.0", Action.ALARM)]
     assert (verdict.stops, verdict.pauses) == ((), {})
 
