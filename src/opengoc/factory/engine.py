@@ -242,7 +242,7 @@ class Matcher:
         return found
 
     def allows(self, clusters: Numbers, entries: Sequence[str]) -> list[bool]:
-        """For each cluster whether its jobs may use the entry beside it; none may use one that is not here."""
+        """For each cluster whether its jobs may use the entry beside it; an unknown one they may not."""
         numbers = {name: number for number, name in enumerate(self._entries)}
         places = np.fromiter((numbers.get(name, -1) for name in entries), np.int64, len(entries))
         words_of_entries = self._true[clusters, places // 64]
