@@ -140,13 +140,13 @@ class House:
         with self.database.read() as conn:
             applied = applied_now(conn, desk.factory)
             version = applied.version if applied is not None else 0
-            if version not in self._in_force:
+            found = self._in_force.get(version)
+            if found is None:
                 # Pages ask for it with every request: it is read once after each apply.
                 found = in_force(conn, desk.bundles, desk.factory).configuration
                 self._in_force.clear()
                 self._in_force[version] = found
-                return found
-            return self._in_force[version]
+        return found
 
     @cached_property
     def _in_force(self) -> dict[int, Configuration]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from opengoc.factory.model import SUBMISSION
 from opengoc.factory.ramp import LOOK_BACK, Ramp
-from opengoc.factory.sent import Sent
+from opengoc.factory.sent import sent_of_late
 from opengoc.store import ledger
 from opengoc.store.database import Database
 
@@ -24,16 +24,15 @@ def submit(database: Database, key: str, *, at: datetime, arrives: bool | None =
             ledger.abandon(conn, effect, error="refused")
 
 
-def test_a_factory_that_is_started_again_sends_no_faster(database: Database) -> None:
+def test_what_was_sent_of_late_survives_the_factory(database: Database) -> None:
     second = timedelta(seconds=1)
     submit(database, "old", at=NOW - LOOK_BACK - second)
     submit(database, "sent", at=NOW - 3 * second)
     submit(database, "refused", at=NOW - 2 * second, arrives=False)
     submit(database, "under way", at=NOW - second, arrives=None)
     with database.read() as conn:
-        again = Sent(conn, now=NOW)
-    assert again.by_entry(now=NOW) == {"A": (NOW - 3 * second, NOW - second)}
-    assert Ramp(sent=again.by_entry(now=NOW)).left(6, "A", now=NOW) == 0
-    again.see("B", 2, now=NOW)
-    later = NOW + LOOK_BACK
-    assert again.by_entry(now=later) == {"B": (NOW, NOW)}
+        sent = sent_of_late(conn, now=NOW)
+    assert sent == {"A": (NOW - 3 * second, NOW - second)}
+    assert Ramp(sent=sent).left(6, "A", now=NOW) == 0
+    with database.read() as conn:
+        assert sent_of_late(conn, now=NOW + LOOK_BACK) == {}

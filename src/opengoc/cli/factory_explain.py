@@ -30,7 +30,7 @@ from opengoc.factory.findings import pauses
 from opengoc.factory.mirror import mirrored
 from opengoc.factory.model import Pace
 from opengoc.factory.ramp import Ramp
-from opengoc.factory.sent import Sent
+from opengoc.factory.sent import sent_of_late
 
 app = typer.Typer(no_args_is_help=True, help="Say why a job or an entry waits.")
 
@@ -102,7 +102,7 @@ def _around(house: House, configuration: Configuration, cycle: Cycle) -> Around:
     now = utc_now()
     with house.database.read() as connection:
         paused = {each.entry: each.why for each in pauses(connection, house.factory.group_name)}
-        sent = Sent(connection, now=now).by_entry(now=now)
+        sent = sent_of_late(connection, now=now)
         others = mirror_store.read(connection, house.factory.group_name, own=house.factory.name)
     return Around(
         registry=house.registry(),

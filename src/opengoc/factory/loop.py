@@ -54,7 +54,7 @@ from opengoc.factory.pilots import Premises
 from opengoc.factory.protection_reports import Ends
 from opengoc.factory.ramp import Ramp
 from opengoc.factory.recent import RecentJobs
-from opengoc.factory.sent import Sent
+from opengoc.factory.sent import sent_of_late
 from opengoc.factory.source_watch import SourceWatch
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import load_registry
@@ -187,7 +187,6 @@ class Runner:
         self._ends = Ends(loop.premises.folder, now=utc_now())
         self._first_seen = FirstSeen()
         self._carried = Carried()
-        self._sent = self._read_sent()
         self._source = SourceWatch(loop.sources)
         self._force = loop.force()
         self._actor = Actor(
@@ -278,11 +277,8 @@ class Runner:
     def _ramp(self) -> Ramp:
         """What was sent of late; a bucket has to hold what comes between two cycles."""
         seconds = max(Ramp.burst_seconds, self._loop.cycle_seconds)
-        return Ramp(sent=self._sent.by_entry(now=utc_now()), burst_seconds=seconds)
-
-    def _read_sent(self) -> Sent:
         with self._loop.database.read() as connection:
-            return Sent(connection, now=utc_now())
+            return Ramp(sent=sent_of_late(connection, now=utc_now()), burst_seconds=seconds)
 
     def _take_what_is_in_force(self) -> None:
         """Follow an apply or a rollback. Raises Permanent where its bundle does not stand."""
@@ -366,7 +362,6 @@ class Runner:
                     case SubmitPilots():
                         arrived = self._actor.submit(action, now=utc_now(), permit=permit)
                         done[("submit", action.entry, action.vo)] += arrived
-                        self._sent.see(action.entry, arrived, now=utc_now())
                     case RemovePilot():
                         self._ends.see(self._actor.remove(action, now=utc_now()), now=utc_now())
                         done[("remove",)] += 1
@@ -380,9 +375,6 @@ class Runner:
                         self._ends.see(self._actor.collect(action), now=utc_now())
                         done[("collect",)] += 1
             except GocError as error:
-                if isinstance(action, SubmitPilots):
-                    # Some of them may have arrived.
-                    self._sent = self._read_sent()
                 failures.append(str(error))
                 log.error("action=%s failed=%s", type(action).__name__, error)
         return done, tuple(dict.fromkeys(failures))

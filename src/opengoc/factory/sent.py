@@ -1,4 +1,4 @@
-"""When pilots were submitted of late, by entry: read from the ledger when a factory starts, then kept."""
+"""When pilots were submitted of late, by entry, out of the ledger: of every factory that shares it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,13 @@ from opengoc.store import ledger
 from opengoc.store.ledger import EffectState
 
 
-class Sent:
-    """The submissions of one factory within the ramp's look back."""
+def sent_of_late(conn: Connection, *, now: datetime) -> dict[str, tuple[datetime, ...]]:
+    """The times at which pilots of each entry were decided on, oldest first, within the ramp's look back.
 
-    def __init__(self, conn: Connection, *, now: datetime) -> None:
-        recent = Interval(now - LOOK_BACK)
-        arrived = ledger.effects(conn, SUBMISSION, EffectState.SETTLED, settled=recent)
-        # Whether these arrived is not known yet: better one too many than a site that is flooded.
-        under_way = ledger.effects(conn, SUBMISSION, EffectState.CLAIMED)
-        times = [(each.payload["entry"], each.settled_at or each.due_at) for each in (*arrived, *under_way)]
-        self._times: dict[str, list[datetime]] = {}
-        for entry, at in sorted(times):
-            self._times.setdefault(entry, []).append(at)
-
-    def see(self, entry: str, count: int, *, now: datetime) -> None:
-        """Take note of pilots that arrived in the queue."""
-        self._times.setdefault(entry, []).extend([now] * count)
-
-    def by_entry(self, *, now: datetime) -> dict[str, tuple[datetime, ...]]:
-        """The times of each entry, oldest first; those of long ago are let go."""
-        oldest = now - LOOK_BACK
-        kept = {entry: [at for at in times if at >= oldest] for entry, times in self._times.items()}
-        self._times = {entry: times for entry, times in kept.items() if times}
-        return {entry: tuple(times) for entry, times in self._times.items()}
+    Whether those under way arrive is not known yet: better one too many than a site that is flooded.
+    """
+    times: dict[str, list[datetime]] = {}
+    for state in (EffectState.SETTLED, EffectState.CLAIMED):
+        for effect in ledger.effects(conn, SUBMISSION, state, due=Interval(now - LOOK_BACK)):
+            times.setdefault(effect.payload["entry"], []).append(effect.due_at)
+    return {entry: tuple(sorted(several)) for entry, several in times.items()}

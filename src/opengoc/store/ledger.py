@@ -216,14 +216,20 @@ def effects(
     state: EffectState | None = None,
     *,
     settled: Interval | None = None,
+    due: Interval | None = None,
     keys: Collection[str] | None = None,
     limit: int | None = None,
 ) -> list[Effect]:
     """The effects of a kind, in one state or in any, in the order they were owed.
 
-    Of a long history take what is needed: those settled within an interval, those of certain keys, the first.
+    Of a long history take what is needed: those settled or due within an interval, those of certain keys, the
+    first. With a state, those due are found without a walk through all of that state.
     """
     chosen = select(owed).where(owed.c.kind == kind)
+    if due is not None:
+        chosen = chosen.where(owed.c.due_at >= to_micros(due.start))
+        if due.end is not None:
+            chosen = chosen.where(owed.c.due_at < to_micros(due.end))
     if settled is not None:
         chosen = chosen.where(owed.c.settled_at >= to_micros(settled.start))
         if settled.end is not None:
