@@ -18,7 +18,9 @@ from typing import Any
 import pyarrow
 from sqlalchemy import Connection
 
-from opengoc.base.errors import InvalidInput
+from opengoc.base.errors import InvalidInput, Permanent
+from opengoc.base.ids import canonical_json, digest
+from opengoc.base.instant import format_instant
 from opengoc.base.interval import Interval
 from opengoc.store import facts
 from opengoc.store.facts import Assertion, Fact
@@ -153,11 +155,53 @@ def standing(conn: Connection, *, known_at: datetime | None = None) -> list[Stan
     return [_of(fact) for fact in facts.standing(conn, KIND, known_at=known_at)]
 
 
-def _of(fact: Fact) -> Standing:
+@dataclass(frozen=True, kw_only=True)
+class RuleSet:
+    """Which rules were applied: the same name for the same rules, whoever holds them."""
+
+    #: SHA-256 of what the rules say.
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """As published figures and people call it."""
+        return self.sha256[:12]
+
+    @property
+    def number(self) -> int:
+        """The same as a number of 60 bits."""
+        return int(self.sha256[:15], 16)
+
+
+def rule_set(rules: Sequence[Standing]) -> RuleSet:
+    """The set that rules make."""
+    said = sorted([each.rule.key, each.rule.value] for each in rules)
+    return RuleSet(sha256=digest(canonical_json(said)))
+
+
+def require(rules: Sequence[Standing], name: str, as_of: datetime) -> None:
+    """Refuse to answer with other rules than those that a published figure was made with.
+
+    Raises Permanent when the rules that are known to have stood at ``as_of`` are not those of the set.
+    """
+    found = rule_set(rules).name
+    if found != name:
+        raise Permanent(
+            f"corrections {name}, as they stood at {format_instant(as_of)}, are missing: this database knows"
+            f" {len(rules)} rules of that time ({found}); restore the one that the figure was made with"
+        )
+
+
+def rule_of(fact: Fact) -> Correction:
+    """The rule that a fact states; not of one that takes it back."""
     value = fact.value or {}
-    rule = Correction(
+    return Correction(
         scope=value["scope"], field=Field(value["field"]), value=value["value"], valid=fact.valid
     )
+
+
+def _of(fact: Fact) -> Standing:
+    rule = rule_of(fact)
     return Standing(rule=rule, version=fact.version, who=fact.who, why=fact.why, known_from=fact.known_from)
 
 
@@ -198,12 +242,12 @@ class Shape:
         return pyarrow.table({self.column(name): column for name, column in columns.items()})
 
 
-def shapes(rules: Sequence[Standing]) -> list[Shape]:
+def shapes(rules: Sequence[Correction]) -> list[Shape]:
     """Rules as they are joined to records, those whose scope names more first."""
     found: dict[tuple[Field, tuple[str, ...]], list[Correction]] = {}
-    for each in rules:
-        names = tuple(name for name in SCOPES if name in each.rule.scope)
-        found.setdefault((each.rule.field, names), []).append(each.rule)
+    for rule in rules:
+        names = tuple(name for name in SCOPES if name in rule.scope)
+        found.setdefault((rule.field, names), []).append(rule)
     ordered = sorted(found, key=lambda shape: (-len(shape[1]), shape))
     return [
         Shape(number=number, field=what, scope=names, rules=tuple(found[what, names]))

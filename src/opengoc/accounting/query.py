@@ -17,46 +17,20 @@ from ibis import Table, Value, _
 from opengoc.accounting import table
 from opengoc.accounting.corrections import NEVER, Field, Shape
 from opengoc.accounting.dimensions import CUT_TO, DIMENSIONS, UNKNOWN
+from opengoc.accounting.summary_table import COUNTS, KEY, SUMMARY, SUMMARY_TABLE
 from opengoc.base.interval import Interval
 
 #: What ``unusual`` tells.
 RESTATED, GRANTED = "restated", "granted"
 #: Tables that stand beside the records' in a question: what the factory and the registry know.
 PILOTS, COUNTRIES = "pilots", "countries"
+#: Days and sources that a question is restricted to.
+PARTITIONS = "partitions"
 _IDENTITY = ["instance", "global_job_id", "attempt"]
 _TIME = "timestamp('UTC', 6)"
 #: A grant is of jobs that end within this time after it.
 _GRANT_HOLDS = timedelta(days=60)
-#: Batch systems number their jobs 4711; HTCondor's global id holds that as host#4711.0#time.
-_BATCH_ID = r"^(?:[^#]*#)?([0-9]+)[.][0-9]+#.*$"
 
-#: What summed records are told apart by, before factory and registry are asked what they know.
-KEY = pyarrow.schema(
-    [
-        (table.PARTITION, pyarrow.date32()),
-        *((name, pyarrow.string()) for name in ("source", "kind", "site", "resource", "vo", "granted_vo")),
-        *((name, pyarrow.string()) for name in ("project", "queue", "entry", "status", "pilot_id")),
-    ]
-)
-#: What is counted of records, and adds up; null where none of them tells.
-COUNTS = pyarrow.schema(
-    [
-        ("jobs", pyarrow.int64()),
-        ("wall_seconds", pyarrow.float64()),
-        ("core_seconds", pyarrow.float64()),
-        ("cpu_seconds", pyarrow.float64()),
-        ("cpu_core_seconds", pyarrow.float64()),
-        ("jobs_without_cpu", pyarrow.int64()),
-        ("suspects", pyarrow.int64()),
-        ("records", pyarrow.int64()),
-        ("estimated", pyarrow.int64()),
-        ("bytes", pyarrow.int64()),
-        ("hs06_seconds", pyarrow.float64()),
-        ("hepscore23_seconds", pyarrow.float64()),
-        ("jobs_without_hs06", pyarrow.int64()),
-        ("jobs_without_hepscore23", pyarrow.int64()),
-    ]
-)
 _USED = [
     *_IDENTITY, "kind", "site", "resource", "vo", "user_name", "project", "queue", "started_at", "ended_at",
     "wall_seconds", "cpu_user_seconds", "cpu_system_seconds", "processors", "status", "pilot_id", "entry",
@@ -208,7 +182,7 @@ def granted(window: Interval, as_of: datetime) -> Table:
 def _with_grants(records: Table, grants: Table) -> Table:
     """Records beside the last grant of their id before they started, no older at their end than it may be."""
     asks = (records.kind == "batch") & records.vo.isnull()
-    batch_id = records.global_job_id.re_replace(_BATCH_ID, r"\1")
+    batch_id = records.global_job_id.re_replace(table.BATCH_ID, r"\1")
     records = records.mutate(
         batch_id=asks.ifelse(batch_id, _null("string")),
         began=ibis.coalesce(records.started_at, records.ended_at),
@@ -223,6 +197,50 @@ def _with_grants(records: Table, grants: Table) -> Table:
             records.least <= grants.granted_from,
         ],
     )
+
+
+def partial_sums(counts: Table) -> Table:
+    """Counts of records as far as they can be summed before factory and registry are asked: by ``KEY``.
+
+    A pilot is named where what the factory knows of it may say whose the job is.
+    """
+    asks = (counts.kind == "pilot") | counts.vo.isnull() | counts.entry.isnull()
+    counts = counts.mutate(pilot_id=asks.ifelse(counts.pilot_id, _null("string")))
+    return counts.group_by(KEY.names).aggregate(**_sums(counts))
+
+
+def summary(window: Interval) -> Table:
+    """The partial sums of whole days, as the table of ``summary`` keeps them."""
+    assert window.end is not None
+    kept = ibis.table(ibis.Schema.from_pyarrow(SUMMARY), name=SUMMARY_TABLE)
+    first, end = window.start.astimezone(UTC).date(), window.end.astimezone(UTC).date()
+    return kept.filter(
+        kept[table.PARTITION] >= ibis.literal(first), kept[table.PARTITION] < ibis.literal(end)
+    )
+
+
+def span(window: Interval | None) -> Table:
+    """The first and the last day of records, and when the last of them was learned, of a window or of all."""
+    every = usage_table()
+    chosen = every if window is None else _within(every, window)
+    day = chosen[table.PARTITION]
+    return chosen.aggregate(first=day.min(), last=day.max(), known=chosen.known_from.max())
+
+
+def of_partitions(records: Table) -> Table:
+    """The records of those days and sources that stand in the table ``PARTITIONS`` beside the question."""
+    chosen = ibis.table({table.PARTITION: "date", "source": "string"}, name=PARTITIONS)
+    return records.semi_join(chosen, [table.PARTITION, "source"])
+
+
+def in_scope(rules: Sequence[Shape]) -> Table:
+    """The days and sources of which some record, in any version, is in the scope of a rule."""
+    found = [
+        joined.filter(joined[rule.column("value")].notnull()).select(table.PARTITION, "source")
+        for rule in rules
+        for joined in [_corrected(usage_table(), [rule])]
+    ]
+    return ibis.union(*found, distinct=True) if len(found) > 1 else found[0].distinct()
 
 
 def summed(counts: Table, by: Sequence[str], *, kind: str | None, pilots: bool, countries: bool) -> Table:
@@ -250,8 +268,11 @@ def summed(counts: Table, by: Sequence[str], *, kind: str | None, pilots: bool, 
         told = told.mutate(country=_null("string"))
     shown = told.filter(told.kind == kind if kind else told.kind.notin(("grant", "sync")))
     keys = {f"by_{name}": _dimension(shown, name) for name in by}
-    sums = {field.name: shown[field.name].sum().cast(_type(field)) for field in COUNTS}
-    return shown.group_by(**keys).aggregate(**sums) if keys else shown.aggregate(**sums)
+    return shown.group_by(**keys).aggregate(**_sums(shown)) if keys else shown.aggregate(**_sums(shown))
+
+
+def _sums(counts: Table) -> dict[str, Value]:
+    return {field.name: counts[field.name].sum().cast(_type(field)) for field in COUNTS}
 
 
 PILOT_COLUMNS = {"known_pilot": "string", "pilot_vo": "string", "pilot_entry": "string"}

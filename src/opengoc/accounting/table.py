@@ -20,6 +20,9 @@ TABLE = "accounting_usage"
 #: Partitions of the table: UTC day of the end.
 PARTITION = "ended_on"
 
+#: Batch systems number their jobs 4711; HTCondor's global id holds that as host#4711.0#time.
+BATCH_ID = r"^(?:[^#]*#)?([0-9]+)[.][0-9]+#.*$"
+
 _TIME = pyarrow.timestamp("us", tz="UTC")
 #: What a record says: a column for each field of ``UsageRecord``.
 RECORD = pyarrow.schema(

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow
 
-from opengoc.accounting import table
+from opengoc.accounting import summary, table
 from opengoc.accounting.corrections import Standing, shapes
 from opengoc.accounting.dimensions import DIMENSIONS as DIMENSIONS
 from opengoc.accounting.dimensions import UNKNOWN as UNKNOWN
 from opengoc.accounting.dimensions import written
 from opengoc.accounting.model import Kind
+from opengoc.accounting.summary_table import SUMMARY_TABLE
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
 from opengoc.store.engine import DuckDb, Engine
@@ -114,19 +115,29 @@ class Usage:
     rows: tuple[UsageRow, ...]
     #: Version of the lake's table that was read; None when it is empty.
     table_version: int | None
+    #: Version of the summary that gave the same at less cost; None where the records were asked.
+    summary_version: int | None = None
 
 
 def usage(lake: Lake, question: Question) -> Usage:
-    """Sum up the records that answer a question. Raises Temporary when the lake cannot be read."""
+    """Sum up the records that answer a question, or the sums that ``summary`` keeps of them.
+
+    Raises Temporary when the lake cannot be read.
+    """
     table.declare(lake)
     version = lake.version(table.TABLE)
-    with DuckDb(lake, table.TABLE, versions=at(version)) as engine:
-        return Usage(question=question, rows=answer(engine, question), table_version=version)
+    summarised = summary.covering(lake, question, version)
+    if summarised is not None:
+        from opengoc.accounting import query
 
-
-def at(version: int | None) -> dict[str, int]:
-    """The version of the records' table that an engine reads; of a table that is absent there is none."""
-    return {} if version is None else {table.TABLE: version}
+        with DuckDb(lake, SUMMARY_TABLE, versions={SUMMARY_TABLE: summarised}) as engine:
+            rows = summed(engine, query.summary(question.window), question, {})
+    else:
+        with DuckDb(
+            lake, table.TABLE, versions={table.TABLE: version} if version is not None else {}
+        ) as engine:
+            rows = answer(engine, question)
+    return Usage(question=question, rows=rows, table_version=version, summary_version=summarised)
 
 
 def answer(engine: Engine, question: Question) -> tuple[UsageRow, ...]:
@@ -134,7 +145,7 @@ def answer(engine: Engine, question: Question) -> tuple[UsageRow, ...]:
     # Ibis takes a third of a second to load: commands that ask nothing go without.
     from opengoc.accounting import query
 
-    rules = shapes(question.corrections)
+    rules = shapes([each.rule for each in question.corrections])
     window, as_of = question.window, question.as_of
     unusual = engine.ask(query.unusual(window, as_of), {})["what"].to_pylist()
     records = query.standing(window, as_of, restated=query.RESTATED in unusual)

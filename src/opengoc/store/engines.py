@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow
 import pyarrow.feather
@@ -26,8 +26,9 @@ class ClickHouse:
     """ClickHouse in this process, over the lake's tables as they are; to be used in a ``with``.
 
     Needs ``pip install opengoc[clickhouse]``; raises Permanent without it. A server does the same with
-    ``deltaLake`` for object storage, see docs/howto/outgrow-one-machine.md. One at a time in a process, which has to stand in a folder
-    above the lake and the one for temporary files: ClickHouse reads files below the current folder alone.
+    ``deltaLake`` for object storage, see docs/howto/outgrow-one-machine.md. One at a time in
+    a process, which has to stand in a folder above both the lake and that for temporary files: ClickHouse
+    reads files below the current folder alone.
     """
 
     def __init__(self, root: Path, *tables: str) -> None:
@@ -35,7 +36,8 @@ class ClickHouse:
             from chdb.session import Session
         except ImportError as error:
             raise Permanent("ClickHouse is not installed: pip install 'opengoc[clickhouse]'") from error
-        self._session = Session(":memory:")
+        opened: Any = Session
+        self._session = opened(":memory:")
         for table in tables:
             place = str((root / table).absolute()).replace("'", "\\'")
             self._run(f"CREATE VIEW \"{table}\" AS SELECT * FROM deltaLakeLocal('{place}')")
@@ -94,8 +96,8 @@ class PostgreSql:
         columns = ", ".join(f'"{field.name}" {_postgres_type(field.type)}' for field in rows.schema)
         kind = "TEMPORARY TABLE" if temporary else "TABLE"
         self._connection.exec_driver_sql(f'CREATE {kind} "{name}" ({columns})')
-        cursor = self._connection.connection.cursor()
-        with cursor.copy(f'COPY "{name}" FROM STDIN') as copy:  # type: ignore[attr-defined]
+        cursor: Any = self._connection.connection.cursor()
+        with cursor.copy(f'COPY "{name}" FROM STDIN') as copy:
             for batch in rows.to_batches():
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     copy.write_row(row)

@@ -120,27 +120,29 @@ class Lake:
         table: str,
         rows: pyarrow.Table,
         *,
+        expect: int | None,
         partition: str,
         days: Collection[date] | None,
         marks: Mapping[str, int],
     ) -> None:
         """Put rows in place of all that is there of ``days`` of a partition (None: of all), in one commit.
 
-        ``marks`` are kept by the same commit, see ``mark``. Of two replacements at one time one is refused:
-        raises Temporary, and nothing of it is kept; also when the disk is full.
+        ``marks`` are kept by the same commit, see ``mark``. ``expect`` is the version that the rows were made
+        from, None where there was no table. Raises Temporary when another replacement came after it, or when
+        the disk is full: nothing is kept then.
         """
         path = self._path(table)
         rows = self._conform(table, rows)
         named = ", ".join(f"'{day.isoformat()}'" for day in sorted(days or ()))
-        transactions = [Transaction(name, value) for name, value in marks.items()]
+        kept = CommitProperties(app_transactions=[Transaction(name, mark) for name, mark in marks.items()])
         try:
-            write_deltalake(
-                self._open(table) or _create(path, rows.schema, [partition]),
-                rows,
-                mode="overwrite",
-                predicate=f"{partition} IN ({named})" if days is not None else None,
-                commit_properties=CommitProperties(app_transactions=transactions),
-            )
+            standing = self._open(table, expect) if expect is not None else None
+            standing = standing or _create(path, rows.schema, [partition])
+            if days is not None and not days:
+                write_deltalake(standing, rows.slice(0, 0), mode="append", commit_properties=kept)
+                return
+            predicate = f"{partition} IN ({named})" if days else None
+            write_deltalake(standing, rows, mode="overwrite", predicate=predicate, commit_properties=kept)
         except CommitFailedError as error:
             raise Temporary(f"table {table} is being replaced by another process", retry_after=5.0) from error
         except (OSError, DeltaError) as error:
