@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,14 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contract.conftest import Together
+from tests.unit.factory.world import configuration, entry_table, failed, jobs, registry, snapshot
 
 from opengoc.base.errors import Conflict, InvalidInput
+from opengoc.condor.session import Pool
 from opengoc.factory import mirror_store
+from opengoc.factory.decide import decide
 from opengoc.factory.demand import Bound
 from opengoc.factory.mirror import Holding, Mirror, Mirrored, Place, Reading, mirrored, with_granted
 from opengoc.factory.mirror_bounds import shared, with_mirrors
 from opengoc.factory.mirror_store import Overtaken, Permit
-from opengoc.factory.model import Limit, PilotState
+from opengoc.factory.mirroring import Identity, Mirroring
+from opengoc.factory.model import Decision, Limit, Memory, Pace, PilotState, Snapshot, SubmitPilots
 from opengoc.store.database import Database
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -307,3 +312,32 @@ def test_a_limit_says_which_mirror_holds_how_much(database: Database) -> None:
     assert shared(bound, silent, entry="A").detail == (
         "10 pilots, 6 held by mirror b (silent since 2026-11-16T12:02:00Z)"
     )
+
+
+def test_what_is_to_be_submitted_is_written_down_first_and_a_blind_cycle_lowers_nothing(
+    database: Database,
+) -> None:
+    group, world = next(_groups), configuration(entry_table("A"))
+
+    def mirroring(name: str) -> Mirroring:
+        pool = Pool(name=name, collector="127.0.0.1:9")
+        own = Identity(group=group, name=name, holder=name, schedd="schedd", pool=pool)
+        return Mirroring(database=database, own=own, pace=Pace(), stack=ExitStack())
+
+    def decided(one: Mirroring, seen: Snapshot) -> Decision:
+        reading = one.read()
+        mirrors = one.held(reading, before=reading, now=NOON)
+        return decide(seen, world, registry(), now=NOON, memory=Memory(), mirrors=mirrors)
+
+    one, other = mirroring("a"), mirroring("b")
+    seen, blind = snapshot(jobs(8)), replace(snapshot(jobs(8)), pilots=failed("jobs of a"))
+    version = one.read().version
+    assert one.write_down(blind, decided(one, blind), world, expect=version, now=NOON) is None
+    both = decided(one, seen), decided(other, seen)
+    assert one.write_down(seen, both[0], world, expect=version, now=NOON) is not None
+    with pytest.raises(Overtaken):
+        other.write_down(seen, both[1], world, expect=version, now=NOON)
+    # The four pilots that the eight jobs need are on their way: there is nothing left to send.
+    assert not any(isinstance(action, SubmitPilots) for action in decided(other, seen).actions)
+    one.write_down(blind, decided(one, blind), world, expect=one.read().version, now=NOON)
+    assert one.pilots_before() == mirroring("a").pilots_before() == 4

@@ -180,7 +180,8 @@ class Runner:
         self._mirroring = mirroring
         self._pool = pool
         self._factory = factory
-        self._memory = Memory()
+        # A schedd that was started anew beside it may show an empty queue: then it looks twice.
+        self._memory = Memory(pilots=mirroring.pilots_before())
         self._matching = Matching()
         self._history = History(loop.lake)
         self._recent = RecentJobs(loop.premises.folder)

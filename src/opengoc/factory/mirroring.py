@@ -63,6 +63,13 @@ class Mirroring:
         with self._database.read() as connection:
             return mirror_store.read(connection, self._own.group, own=self._own.name)
 
+    def pilots_before(self) -> int:
+        """How many pilots this one wrote down last, in this run or an earlier one."""
+        with self._database.read() as connection:
+            known = mirror_store.mirrors(connection, self._own.group)
+        own = (mirror.holdings.values() for mirror in known if mirror.name == self._own.name)
+        return sum(holding.alive for holdings in own for holding in holdings)
+
     def held(self, reading: Reading, *, before: Reading, now: datetime) -> Mirrored:
         """What the others hold; ``before`` was read ahead of the snapshot."""
         return mirrored(self._own.name, reading, before=before, now=now)
