@@ -187,7 +187,7 @@ def test_a_token_of_one_site_touches_no_other(client: TestClient, house: House) 
         ({"start": "0001-01-01T00:00+14:00"}, "start: lies beyond the calendar"),
         ({"severity": "Awful"}, "severity: must be one of"),
         ({"resource": []}, "resource: tick one resource or more"),
-        ({"service": "Submit Node"}, "is no service of this resource"),
+        ({"service": "Submit Node"}, "service: none of those ticked is a service of ITB-CONDOR-CE"),
         ({"description": "x" * 5001}, "description: must hold 5000 characters at most"),
     ],
 )
@@ -203,6 +203,28 @@ def test_what_is_wrong_is_said_on_the_form_with_what_was_filled_in(
     kept = "2030-03-04T06:00" if "end" in wrong else "2030-03-04T18:00"
     assert f'value="{kept}"' in answer.text
     assert number_of_downtimes(house) == before
+
+
+def test_one_form_announces_for_several_sites_or_for_none(client: TestClient, house: House) -> None:
+    log_in(client, made_token(house, "operator"))
+    form = client.get("/downtimes/new?site=ITB-CONDOR&site=ITB-SLURM").text
+    assert "Resources of ITB-CONDOR" in form and "Resources of ITB-SLURM" in form
+    assert "<option>ITB-SLURM</option>" not in form
+    both = {**FILLED, "csrf": hidden(form), "resource": ["ITB-CONDOR-CE", "ITB-SLURM-CE"]}
+    both |= {"site": ["ITB-CONDOR", "ITB-SLURM"], "service": ["CE"]}
+    before = number_of_downtimes(house)
+    refused = client.post("/downtimes/new", data={**both, "resource": ["ITB-CONDOR-CE", "nowhere"]})
+    assert (refused.status_code, number_of_downtimes(house)) == (422, before)
+    assert 'value="ITB-CONDOR-CE" checked' in refused.text and "Resources of ITB-SLURM" in refused.text
+    assert client.post("/downtimes/new", data=both).status_code == 303
+    with house.database.read() as conn:
+        made = [
+            each
+            for each in load_registry(conn).downtimes.values()
+            if each.description == "Scheduler upgrade" and each.interval.start.year == 2030
+        ]
+    assert {each.resource for each in made} == {"ITB-CONDOR-CE", "ITB-SLURM-CE"}
+    assert len({each.announcement for each in made}) == 1
 
 
 def test_a_change_of_what_was_changed_meanwhile_is_refused(client: TestClient, house: House) -> None:

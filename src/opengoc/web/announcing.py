@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -34,13 +34,17 @@ Act = Callable[[Connection, Downtime, dict[str, Any]], object]
 
 _MOST_TEXT = 5000
 _MOST_WHY = 1000
+#: Sites of one announcement.
+_MOST_SITES = 50
 
 
 @router.get("/downtimes/new", name="new_downtime")
-def new(request: Request, site: Annotated[str, Query(max_length=200)] = "") -> HTMLResponse:
-    """The form for a new downtime, after its site is chosen."""
+def new(
+    request: Request, site: Annotated[list[str] | None, Query(max_length=_MOST_SITES)] = None
+) -> HTMLResponse:
+    """The form for a new downtime, after its site, or sites, are chosen."""
     session = need_session(request)
-    return _new_page(request, session, site, {})
+    return _new_page(request, session, site or [], {})
 
 
 @router.post("/downtimes/new", name="announce_downtime")
@@ -56,12 +60,11 @@ def add(request: Request, form: Sent) -> Response:
         if not form.all("resource"):
             raise InvalidInput("resource", "", "tick one resource or more")
         interval, severity, description = _interval(form), _severity(form), _text(form, "description")
-        services = tuple(form.all("service"))
-        parts = [Part(resource=name, services=services, interval=interval) for name in form.all("resource")]
+        parts = [_part(registry, name, form.all("service"), interval) for name in form.all("resource")]
         with _house(request).database.begin() as conn:
             made = announce(conn, parts, severity=severity, description=description, who=session.who)
     except (InvalidInput, Conflict) as error:
-        return _new_page(request, session, form.text("site"), said, error)
+        return _new_page(request, session, form.all("site")[:_MOST_SITES], said, error)
     return _to(request, made[0].id)
 
 
@@ -114,6 +117,14 @@ def downtime(request: Request, downtime: Id) -> HTMLResponse:
     return one_page(request, downtime)
 
 
+def _part(registry: Registry, name: str, ticked: list[str], interval: Interval) -> Part:
+    """What is down at a resource: of the services that were ticked, those that it offers."""
+    offered = [each for each in ticked if registry.resource(name).offers(each)]
+    if ticked and not offered:
+        raise InvalidInput("service", "", f"none of those ticked is a service of {name}")
+    return Part(resource=name, services=tuple(offered), interval=interval)
+
+
 def _act(request: Request, downtime: str, form: Form, act: Act) -> Response:
     """Do what a form of a downtime asks for, or show the form again with what is wrong."""
     session = need_session(request)
@@ -149,17 +160,20 @@ def _check_site(session: Session, site: str | None) -> None:
 
 
 def _new_page(
-    request: Request, session: Session, site: str, said: Mapping[str, Any], error: Exception | None = None
+    request: Request,
+    session: Session,
+    chosen: Iterable[str],
+    said: Mapping[str, Any],
+    error: Exception | None = None,
 ) -> HTMLResponse:
     registry = registry_of(request)
     sites = sorted(session.sites & registry.sites.keys() if session.sites else registry.sites)
-    if not site and len(sites) == 1:
-        site = sites[0]
-    if site:
+    own = [site for site in dict.fromkeys(chosen) if site] or (sites if len(sites) == 1 else [])
+    for site in own:
         registry.site(site)
         _check_site(session, site)
-    resources = registry.resources_of(site) if site else ()
-    kinds = sorted({service.kind for resource in resources for service in resource.services})
+    resources = {site: registry.resources_of(site) for site in own}
+    kinds = {kind.kind for several in resources.values() for each in several for kind in each.services}
     values = {"start": "", "end": "", "severity": Severity.OUTAGE.value, "description": "", "services": []}
     return _form_page(
         request,
@@ -168,10 +182,9 @@ def _new_page(
         "Announce a downtime",
         error,
         said={**values, "resources": [], **said},
-        kinds=kinds,
-        site=site,
-        sites=sites,
+        kinds=sorted(kinds),
         resources=resources,
+        others=[site for site in sites if site not in resources] if len(own) < _MOST_SITES else [],
     )
 
 

@@ -29,6 +29,7 @@ from opengoc.web import (
     pages,
     reporting,
     status,
+    usage,
 )
 from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
@@ -81,6 +82,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(deciding.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
+    app.include_router(usage.router)
     app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
     app.state.provider = Provider.of(house, login.CALLBACK)
     app.state.past = PastRegistries(house.database)

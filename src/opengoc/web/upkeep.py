@@ -1,7 +1,7 @@
 """What has to be done while the pages are served, without anybody asking.
 
 The old answers are made ready, due mail is sent, published A/R reports are reviewed, gaps of the
-usage records are looked for, small files of the lake are joined.
+usage records are looked for, usage is summed up, files of the lake are joined and old ones removed.
 
 Every chore is safe to repeat and to kill, and one that fails is tried again at the next round.
 """
@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from opengoc.app import House
 from opengoc.base.errors import GocError
 from opengoc.base.instant import utc_now
-from opengoc.flows import availability, completeness, mail
+from opengoc.flows import availability, completeness, lakekeeping, mail
 from opengoc.flows.availability import Centre
 from opengoc.web.myosg.answers import Answers
 
 _LOG = logging.getLogger(__name__)
 
 _COMPACT_EVERY = timedelta(days=1)
+_SUMMARISE_EVERY = timedelta(minutes=5)
 _LOOK_FOR_GAPS_EVERY = timedelta(minutes=10)
 
 
@@ -36,6 +37,7 @@ class Upkeep:
     interval_seconds: float = 60.0
     _gaps_at: datetime | None = field(default=None, init=False)
     _compacted_at: datetime | None = field(default=None, init=False)
+    _summarised_at: datetime | None = field(default=None, init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
@@ -62,10 +64,15 @@ class Upkeep:
             sources = self.house.accounting_sources()
             completeness.review(self.house.database, self.house.lake, sources, now=now)
             self._gaps_at = now
+        place = lakekeeping.Place(home=self.house.home, database=self.house.database, lake=self.house.lake)
         if self._compacted_at is None or now - self._compacted_at >= _COMPACT_EVERY:
             for table in self.house.lake.tables():
-                self.house.lake.compact(table)
+                lakekeeping.compact(place, table)
+                lakekeeping.vacuum(place, table)
             self._compacted_at = now
+        if self._summarised_at is None or now - self._summarised_at >= _SUMMARISE_EVERY:
+            lakekeeping.summarise(place)
+            self._summarised_at = now
 
     def _run(self) -> None:
         while not self._stop.is_set():
