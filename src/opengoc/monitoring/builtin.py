@@ -9,28 +9,34 @@ warn_days = 30
 [[probe]]
 kind = "issuer"                  # token issuers of VOs, as the registry names them
 vos = ["cms"]                    # optional: else every VO that names one
+
+[[probe]]
+kind = "voms"                    # membership services of VOs, as the registry names them
+ca = "/etc/grid-security/certificates"
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from opengoc.monitoring.model import Finding, Target
-from opengoc.monitoring.probes import certificate, http, issuer, ldap, supported_vos, xrootd
+from opengoc.monitoring.probes import certificate, http, issuer, ldap, supported_vos, voms, xrootd
 from opengoc.monitoring.probes.answers import could_not_probe
 from opengoc.monitoring.probes.check import Probe
-from opengoc.registry.model import Resource
+from opengoc.registry.model import VO, Resource
 from opengoc.registry.snapshot import Registry
 
-Kind = Literal["http", "certificate", "ldap", "xrootd", "supported-vos", "issuer"]
+Kind = Literal["http", "certificate", "ldap", "xrootd", "supported-vos", "issuer", "voms"]
 
-#: Service of the targets that issuers of VOs are; their resource is the VO.
-ISSUER = "Token issuer"
+#: Services of the targets that belong to VOs; their resource is the VO.
+ISSUER, VOMS = "Token issuer", "VOMS"
+_OF_VOS = ("issuer", "voms")
 
 _PORTS: Mapping[str, int] = {
     "certificate": 443,
@@ -55,6 +61,8 @@ class Builtin(BaseModel):
     #: Of http: what is asked for. Of ldap and supported-vos: the base of the search.
     path: str = "/"
     base: str = ""
+    #: Of issuer and voms: file or folder of the authorities that must have signed.
+    ca: Path | None = None
     warn_days: PositiveFloat = 21
     critical_days: PositiveFloat = 7
     interval_seconds: PositiveFloat | None = None
@@ -62,11 +70,11 @@ class Builtin(BaseModel):
 
     @model_validator(mode="after")
     def _says_what_it_is_for(self) -> Builtin:
-        if self.kind == "issuer":
+        if self.kind in _OF_VOS:
             if self.services or self.resources:
-                raise ValueError('kind = "issuer" takes vos, no services')
-        elif not self.services or self.vos:
-            raise ValueError(f'kind = "{self.kind}" needs services, and takes no vos')
+                raise ValueError(f'kind = "{self.kind}" takes vos, no services')
+        elif not self.services or self.vos or self.ca is not None:
+            raise ValueError(f'kind = "{self.kind}" needs services, and takes no vos and no ca')
         return self
 
     @property
@@ -85,8 +93,8 @@ class _NoAddress:
 
 def probes_of(table: Builtin, registry: Registry) -> Iterator[tuple[str, Target, Probe]]:
     """Metric, target and probe for each service in use that the table is for."""
-    if table.kind == "issuer":
-        yield from _issuers(table, registry)
+    if table.kind in _OF_VOS:
+        yield from _of_vos(table, registry)
         return
     for resource in sorted(registry.resources.values(), key=lambda each: each.name):
         if not resource.in_use or (table.resources and resource.name not in table.resources):
@@ -125,14 +133,22 @@ def _probe(table: Builtin, resource: Resource, kind: str) -> Probe:
     )
 
 
-def _issuers(table: Builtin, registry: Registry) -> Iterator[tuple[str, Target, Probe]]:
+def _of_vos(table: Builtin, registry: Registry) -> Iterator[tuple[str, Target, Probe]]:
     wanted = {vo.casefold() for vo in table.vos}
     for vo in sorted(registry.vos.values(), key=lambda each: each.name):
         if (wanted and vo.name.casefold() not in wanted) or not vo.active or vo.disabled:
             continue
-        credentials = vo.carried.get("Credentials") or {}
-        named = credentials.get("TokenIssuers") or ()
-        urls = [url for each in named if (url := each.get("URL"))]
+        if table.kind == "voms":
+            # Of other VOs the address leads to pages for people: they are probed when they are named.
+            if (url := str(vo.carried.get("MembershipServicesURL") or "")) and (wanted or "/voms" in url):
+                yield table.name, Target(vo.name, VOMS), voms.VomsProbe(url=url, ca=table.ca)
+            continue
+        urls = _issuers(vo)
         for number, url in enumerate(urls, start=1):
             metric = table.name if len(urls) == 1 else f"{table.name}:{number}"
-            yield metric, Target(vo.name, ISSUER), issuer.IssuerProbe(url=url)
+            yield metric, Target(vo.name, ISSUER), issuer.IssuerProbe(url=url, ca=table.ca)
+
+
+def _issuers(vo: VO) -> list[str]:
+    credentials = vo.carried.get("Credentials") or {}
+    return [url for each in credentials.get("TokenIssuers") or () if (url := each.get("URL"))]

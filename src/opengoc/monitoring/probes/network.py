@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from opengoc.monitoring.model import Finding, Status
 from opengoc.monitoring.probes.answers import could_not_probe
@@ -25,16 +26,26 @@ def connected(host: str, port: int, timeout_seconds: float) -> Iterator[socket.s
 
 
 @contextmanager
-def encrypted(host: str, port: int, timeout_seconds: float) -> Iterator[ssl.SSLSocket]:
-    """The same with TLS, whoever signed the certificate: what it says is for the probe to judge."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+def encrypted(
+    host: str, port: int, timeout_seconds: float, context: ssl.SSLContext | None = None
+) -> Iterator[ssl.SSLSocket]:
+    """The same with TLS; without a context whoever signed the certificate: that is for the probe to judge."""
+    if context is None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     with (
         connected(host, port, timeout_seconds) as connection,
         context.wrap_socket(connection, server_hostname=host) as wrapped,
     ):
         yield wrapped
+
+
+def trusting(ca: Path) -> ssl.SSLContext:
+    """TLS with hosts that the authorities of a file or folder vouch for. Raises OSError."""
+    if ca.is_dir():
+        return ssl.create_default_context(capath=str(ca))
+    return ssl.create_default_context(cafile=str(ca))
 
 
 def received(connection: socket.socket, count: int) -> bytes:
