@@ -111,9 +111,11 @@ def login_provider(host: str = "127.0.0.1") -> Iterator[LoginProvider]:
         provider.issuer = f"http://{host}:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield provider
-        server.shutdown()
-        thread.join()
+        try:
+            yield provider
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _flat(query: str) -> dict[str, str]:

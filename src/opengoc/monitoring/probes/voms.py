@@ -52,7 +52,10 @@ class VomsProbe:
                 if (expired := self._expired(connection)) is not None:
                     return expired
                 connection.settimeout(deadline.left())
-                return _ask(connection, parts, began)
+                try:
+                    return _ask(connection, parts, began)
+                except (ssl.SSLError, ConnectionError) as error:
+                    return self._ended(error)
         except ssl.SSLError as error:
             return self._refused(error)
         except OSError as error:
@@ -68,6 +71,18 @@ class VomsProbe:
         if end > self.clock():
             return None
         return Finding(status=Status.CRITICAL, summary=f"its certificate expired on {end:%Y-%m-%d %H:%M} UTC")
+
+    def _ended(self, error: OSError) -> Finding:
+        """TLS stands, and then there is no answer: by TLS 1.3 that is how who shows no certificate is refused.
+
+        The alert that says so may be lost with the connection.
+        """
+        if isinstance(error, ssl.SSLError) and any(
+            alert in (error.reason or "") for alert in _WANTS_CERTIFICATE
+        ):
+            return self._refused(error)
+        said = f"{self.url} speaks TLS, and ends the connection of who shows no certificate"
+        return Finding(status=Status.WARNING, summary=said)
 
     def _refused(self, error: ssl.SSLError) -> Finding:
         reason = error.reason or ""
