@@ -112,6 +112,8 @@ class Watched:
     outages: tuple[Interval, ...] = ()
     #: Jobs that ended on each day, from ``WEEKS`` before the window on.
     counts: Mapping[date, int] = field(default_factory=dict)
+    #: What was found of days already: norms ask for the same days again and again.
+    _found: dict[date, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def silent_hours(self) -> float:
@@ -124,7 +126,11 @@ class Watched:
 
     def lacking(self, of: date) -> str:
         """What was not read of a day; empty where all of it was, however many records there are."""
-        window = day(of)
+        if of not in self._found:
+            self._found[of] = self._lacking(day(of))
+        return self._found[of]
+
+    def _lacking(self, window: Interval) -> str:
         if _covers(self.told.settled, window):
             return ""
         for part, run in self.told.failed:
@@ -138,6 +144,19 @@ class Watched:
         return "" if _covers(self.told.covered, window) else self._not_read(window)
 
     def _not_read(self, window: Interval) -> str:
+        state, end = self.state, window.end
+        read, since = state.read_through, state.since
+        if (
+            state.imported
+            and state.state is State.OK
+            and read
+            and since
+            and end
+            and read < end
+            and since < end
+        ):
+            # Nobody reads it from here: it tells of itself, or does not.
+            return f"silent since {read:%Y-%m-%d %H:%M} UTC"
         # Who is lacking is said beside it.
         return self.state.lacking(window).removeprefix(f"{self.state.source}: ").removeprefix("its ")
 
@@ -310,10 +329,10 @@ def _few(watched: Watched, window: Interval, as_of: datetime) -> Iterator[Gap]:
 def _few_on(watched: Watched, of: date) -> Gap | None:
     """What a day has less than usual; None for an ordinary one."""
     jobs, usual, span = watched.counts.get(of, 0), watched.norm(of), day(of)
-    if usual is None or jobs >= usual.least or _covers(watched.told.settled, span):
+    if usual is None or jobs >= usual.least() or _covers(watched.told.settled, span):
         return None
     down = _hours(span, watched.outages)
-    explained = jobs >= usual.least * (1 - down / 24) if down else False
+    explained = down > 0 and jobs >= usual.least(1 - down / 24)
     return Gap(
         source=watched.state.source,
         site=watched.state.site,
@@ -323,7 +342,7 @@ def _few_on(watched: Watched, of: date) -> Gap | None:
         evidence={
             "jobs": jobs,
             "usual": usual.jobs,
-            "least": round(usual.least, 1),
+            "least": round(usual.least(), 1),
             "days": usual.days,
             "site_down_hours": round(down, 2),
         },

@@ -36,10 +36,15 @@ class Norm:
 
     #: Median of the days it was made of.
     jobs: float
-    #: Fewer jobs than this are far below it; 0 where no count would be.
-    least: float
+    #: How far the days lie from it, as a standard deviation (1.4826 * MAD).
+    deviation: float
     #: Which days it was made of, for people: ``6 Wednesdays``.
     days: str
+
+    def least(self, share: float = 1.0) -> float:
+        """From how many jobs on a day is no lack; ``share``: the part of it that the site was up."""
+        usual, deviation = self.jobs * share, self.deviation * share
+        return max(0.0, min(usual - _LIMIT * max(deviation, sqrt(usual)), usual / 2))
 
 
 def norm(of: date, counts: Mapping[date, int], there: Sequence[date]) -> Norm | None:
@@ -61,5 +66,4 @@ def norm(of: date, counts: Mapping[date, int], there: Sequence[date]) -> Norm | 
 def _of_days(jobs: Sequence[int], days: str) -> Norm:
     middle = median(jobs)
     deviation = _MAD_TO_SIGMA * median(abs(each - middle) for each in jobs)
-    least = min(middle - _LIMIT * max(deviation, sqrt(middle)), middle / 2)
-    return Norm(jobs=middle, least=max(0.0, least), days=days)
+    return Norm(jobs=middle, deviation=deviation, days=days)

@@ -48,7 +48,13 @@ def look(
     """Every expected source over a bounded window, as known at ``as_of``. Raises Temporary."""
     with database.read() as conn:
         registry = load_registry(conn, known_at=as_of)
-        found = watched(conn, lake, sources, registry, window=window, as_of=as_of)
+        return look_at(
+            watched(conn, lake, sources, registry, window=window, as_of=as_of), window=window, as_of=as_of
+        )
+
+
+def look_at(found: Sequence[Watched], *, window: Interval, as_of: datetime) -> Looked:
+    """Sources, of which everything is known, over a window. Pure."""
     return Looked(
         days=tuple(each for one in found for each in day_states(one, window, as_of=as_of)),
         gaps=tuple(each for one in found for each in gaps(one, window, as_of=as_of)),

@@ -32,8 +32,11 @@ def usage_of_weeks(
     weeks: Sequence[str],
     *,
     as_of: datetime,
-) -> list[WeekUsage]:
-    """Every one of some weeks that follow one another, as known at ``as_of``. Raises Temporary."""
+) -> tuple[list[WeekUsage], list[Watched]]:
+    """Every one of some weeks that follow one another, and the sources, as known at ``as_of``.
+
+    Raises Temporary when the lake cannot be read.
+    """
     window = Interval(week_interval(weeks[0]).start, week_interval(weeks[-1]).end)
     ended = _pilots_that_ended(lake, window, as_of)
     with database.read() as conn:
@@ -51,7 +54,7 @@ def usage_of_weeks(
             corrections=rules,
         ),
     )
-    return [_week_usage(answer, week, expected, registry, as_of) for week in weeks]
+    return [_week_usage(answer, week, expected, registry, as_of) for week in weeks], expected
 
 
 def vo_name(registry: Registry, name: str) -> str:
@@ -136,7 +139,7 @@ def _coverage(states: Sequence[DayState], source: Watched) -> Coverage:
         site=source.state.site or "",
         days=frozenset(each.day for each in states if each.state not in LACKING),
         reasons={
-            each.day: f"{each.reason}; {each.explained}" if each.explained else each.reason
+            each.day: f"{each.reason}; the site was down" if each.explained else each.reason
             for each in states
             if each.state in LACKING
         },

@@ -89,7 +89,7 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
         applied = tuple(applied_lines(conn, window, as_of=as_of))
         findings = tuple(finding_lines(conn, window, as_of=as_of))
     rows = _cycle_rows(stores.lake, window, as_of)
-    earlier, now = usage_of_weeks(
+    (earlier, now), _ = usage_of_weeks(
         stores.database, stores.lake, stores.accounting, registry, (before, week), as_of=as_of
     )
     elapsed = _elapsed(window, as_of)

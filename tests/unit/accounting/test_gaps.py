@@ -99,7 +99,7 @@ def test_the_norm_is_the_median_of_the_same_weekdays_and_small_counts_make_none(
     found = norm(THIRD, counts, there)
     assert found is not None
     assert found.jobs == usual
-    assert (jobs < found.least) is is_few
+    assert (jobs < found.least()) is is_few
 
 
 def test_a_young_source_is_held_against_the_days_before_and_a_very_young_one_against_none() -> None:

@@ -184,7 +184,7 @@ def _bar_label(figure: Figure) -> str:
     assert figure.value is not None
     sign = "≥" if figure.state is FigureState.PARTIAL else ""
     value = float(figure.value)
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for size, letter in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= size:
             value, suffix = value / (1e3 if letter == "k" else size), letter
             return f"{sign}{value:.3g}{suffix}" if value < 1000 else f"{sign}{value:.0f}{suffix}"
