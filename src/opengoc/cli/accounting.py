@@ -23,7 +23,6 @@ from opengoc.accounting.live import collect_live
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State, load_all, load_imported
-from opengoc.accounting.table import TABLE
 from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
@@ -34,9 +33,10 @@ from opengoc.base.units import hours
 from opengoc.cli.accounting_completeness import expect_app, gaps, heartbeat, runs, window_of
 from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_import import import_
+from opengoc.cli.accounting_lake import compact, summarise, vacuum
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
-from opengoc.store.hold import hold
+from opengoc.store.writer import sole_writer
 
 app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
 quarantine_app = typer.Typer(
@@ -52,6 +52,9 @@ SourceName = Annotated[
 app.command(name="import")(import_)
 app.command()(send)
 app.add_typer(corrections_app, name="corrections")
+app.command()(summarise)
+app.command()(compact)
+app.command()(vacuum)
 app.add_typer(expect_app, name="expect")
 app.command()(heartbeat)
 app.command()(runs)
@@ -81,7 +84,7 @@ def collect_(ctx: typer.Context, source: SourceName = None, as_json: Json = Fals
             "accounting",
             "names no source: add [[accounting]] with name, kind, path",
         )
-    with hold(house.home, "accounting"), progress() as bar:
+    with sole_writer(house.home, house.database, "accounting"), progress() as bar:
         collected = [_collect(house, each, bar) for each in sources]
     emit(
         [_collected_json(each) for each in collected],
@@ -194,15 +197,6 @@ def export_(
 
 
 @app.command()
-def compact(ctx: typer.Context, as_json: Json = False) -> None:
-    """Join the small files of the lake's table of usage; earlier versions stay readable."""
-    house = house_of(ctx)
-    with hold(house.home, "accounting"):
-        joined = house.lake.compact(TABLE)
-    emit({"files_joined": joined}, as_json=as_json, text=lambda: f"{joined} files joined")
-
-
-@app.command()
 def sources(ctx: typer.Context, as_of: AsOf = None, as_json: Json = False) -> None:
     """How each source stands, and up to when it was read."""
     house = house_of(ctx)
@@ -287,7 +281,7 @@ def retry(
     """Read entries again, store what can be read now; exit code 1 when some stay."""
     house = house_of(ctx)
     by_name = {each.name: each for each in house.accounting_sources()}
-    with hold(house.home, "accounting"):
+    with sole_writer(house.home, house.database, "accounting"):
         with house.database.read() as conn:
             entries = [quarantined.get(conn, key)] if key else quarantined.standing(conn)
         done = retrying.retry(entries, by_name, house.accounting_stores(), who=house.who, now=utc_now())

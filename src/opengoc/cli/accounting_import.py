@@ -25,7 +25,7 @@ from opengoc.accounting.source import Source
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.cli.output import Json, emit, err, house_of, table
-from opengoc.store.hold import hold
+from opengoc.store.writer import sole_writer
 
 #: Formats that can be named; ``unknown`` is what files turn out to be.
 _FORMATS = ("auto", *sorted(set(FORMATS) - {"unknown"}))
@@ -57,7 +57,7 @@ def import_(
     )
     begun = time.monotonic()
     paths = _files(files)
-    with hold(house.home, "accounting"), _progress() as bar:
+    with sole_writer(house.home, house.database, "accounting"), _progress() as bar:
         done = [_one(house, replace(made, path=path), bar) for path in paths]
     counts = sum((each.counts for each in done), Counts())
     seconds = time.monotonic() - begun

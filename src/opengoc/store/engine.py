@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-import duckdb
-import ibis
 import pyarrow
 
 from opengoc.base.errors import Temporary
@@ -46,6 +44,9 @@ class DuckDb:
 
     def ask(self, question: ibis.Table, beside: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
         """The rows. Raises Temporary when memory or disk run out."""
+        # Loaded with the connection, and not before: commands that ask nothing start without it.
+        import duckdb
+
         for name, rows in beside.items():
             self._connection.register(name, rows)
         try:

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +243,33 @@ class Lake:
             ) from error
         except (OSError, DeltaError) as error:
             raise _translate(table, error) from error
+
+    def vacuum(
+        self, table: str, *, older_than: timedelta, keep: Collection[int] = (), dry_run: bool = False
+    ) -> int:
+        """Remove files that the newest version lacks and that are older; gives how many went, or would go.
+
+        Versions that need them cannot be read any more, but for those in ``keep``. What a killed process left
+        goes too. Raises Temporary when another process vacuums at the same time.
+        """
+        standing = self._open(table)
+        if standing is None:
+            return 0
+        try:
+            gone = standing.vacuum(
+                retention_hours=int(older_than.total_seconds() // 3600),
+                dry_run=dry_run,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted(each for each in keep if each <= standing.version()) or None,
+            )
+        except CommitFailedError as error:
+            raise Temporary(
+                f"table {table} is being vacuumed by another process", retry_after=60.0
+            ) from error
+        except (OSError, DeltaError) as error:
+            raise _translate(table, error) from error
+        return len(gone)
 
     def _path(self, table: str) -> Path:
         if _TABLE.fullmatch(table) is None:
