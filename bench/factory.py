@@ -230,6 +230,7 @@ class Rounds:
             seen,
             self._force,
             SourceState(digest=self._force.configuration.digest),
+            factory="factory",
             changed=self._first_seen.changed(seen.payloads),
         )
         decision = decide(
