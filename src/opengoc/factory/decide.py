@@ -39,7 +39,7 @@ from opengoc.factory.protection import protect
 from opengoc.factory.protection_ends import Judged
 from opengoc.factory.ramp import Ramp
 from opengoc.factory.rows import rows_of
-from opengoc.factory.supply import LATE, assign, rooms_of
+from opengoc.factory.supply import LATE, Room, assign, rooms_of
 from opengoc.registry.snapshot import Registry
 
 
@@ -61,10 +61,9 @@ def decide(
     """The actions of one cycle and what they rest on.
 
     ``paused`` are entries that get nothing, with the reason; ``stops`` is what the guard wants stopped.
-    ``ends`` are the pilots that ended of late, by which entries are closed and opened again.
-    ``ramp`` is what was sent of late, by which an entry is filled slowly; None: nothing was.
-    ``mirrors`` are factories that share the limits, with what they hold of them.
-    ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
+    ``ends`` are the pilots that ended of late, by which entries are closed and opened again; ``ramp`` is what
+    was sent of late, by which they are filled slowly. ``mirrors`` are factories that share the limits, with
+    what they hold. ``matching`` is what was worked out in earlier cycles: it saves time and changes nothing.
     """
     pace, ramp = pace or Pace(), ramp or Ramp()
     frozen = why_frozen(snapshot, memory)
@@ -73,10 +72,9 @@ def decide(
     pilots = with_mirrors(own, mirrors)
     clusters = (matching or Matching()).match(configuration, snapshot.payloads)
     joined = memory.joined | {slot.pilot_id for slot in snapshot.slots.items}
-    left, used = _supply(
-        snapshot, configuration, clusters, joined=joined, now=now, pace=pace, mirrors=mirrors
-    )
-    bounds = bounds_of(
+    rooms = rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace, mirrors=mirrors)
+    left, used = _supply(clusters, list(rooms))
+    of_entries = bounds_of(
         configuration,
         pilots,
         registry,
@@ -86,33 +84,49 @@ def decide(
         ramp=ramp,
         now=now,
     )
-    bounds = {name: shared(bound, mirrors, entry=name) for name, bound in bounds.items()}
-    wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, left, strict=True)]
-    over_all = [
-        shared(bound, mirrors)
-        for bound in bounds_of_all(configuration.limits, pilots.values(), pace, ramp=ramp, now=now)
-    ]
-    of_vos = bounds_of_vos(configuration.entries, pilots)
-    caps = {place: shared(cap, mirrors, entry=place[0], vo=place[1]) for place, cap in of_vos.items()}
-    shares, binding = _demand(configuration, clusters, wanted, bounds, caps, over_all)
-    unneeded = _Unneeded(
-        surplus=_surplus(snapshot, used | joined, frozen_vos),
-        superseded=_superseded(snapshot, configuration),
-    )
-    urgent = stops[: pace.stops]
-    actions: list[Action] = [*urgent, *_collections(snapshot, now=now, pace=pace)]
+    over_all = bounds_of_all(configuration.limits, pilots.values(), pace, ramp=ramp, now=now)
+    bounds = _Bounds.shared(of_entries, bounds_of_vos(configuration.entries, pilots), over_all, mirrors)
+    shares, binding = _demand(configuration, clusters, left, bounds, frozen_vos)
+    unneeded = _unneeded(snapshot, configuration, used | joined, frozen_vos)
+    stops = stops[: pace.stops]
+    actions: list[Action] = [*stops, *_collections(snapshot, now=now, pace=pace)]
     if not frozen:
-        given_up, released = held_actions(snapshot, configuration, now=now, pace=pace)
-        actions += [*_submissions(shares), *released]
-        actions += _removals(snapshot, unneeded.also_in(memory), held=given_up, stops=urgent, pace=pace)
+        held, released = held_actions(snapshot, configuration, now=now, pace=pace)
+        removals = _removals(snapshot, unneeded.also_in(memory), held=held, stops=stops, pace=pace)
+        actions += [*_submissions(shares), *released, *removals]
     return Decision(
         actions=tuple(actions),
-        rows=rows_of(snapshot, configuration, clusters, own, shares, bounds, binding, frozen_vos),
+        rows=rows_of(snapshot, configuration, clusters, own, shares, bounds.entries, binding, frozen_vos),
         frozen=frozen,
         frozen_vos=frozen_vos,
         unmatched_jobs=sum(cluster.idle for cluster in clusters if not cluster.entries),
         memory=_remember(snapshot, memory, _Unneeded() if frozen else unneeded, joined=joined),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bounds:
+    """How many pilots may be sent in this cycle, and what says so."""
+
+    entries: Mapping[str, Bound]
+    #: Of a VO at an entry, where the entry limits it.
+    vos: Mapping[Place, Bound]
+    over_all: Bound
+
+    @classmethod
+    def shared(
+        cls,
+        entries: Mapping[str, Bound],
+        vos: Mapping[Place, Bound],
+        over_all: Iterable[Bound],
+        mirrors: Mirrored,
+    ) -> _Bounds:
+        """What the mirrors leave of each, the least of those over all entries."""
+        return cls(
+            entries={name: shared(bound, mirrors, entry=name) for name, bound in entries.items()},
+            vos={(name, vo): shared(cap, mirrors, entry=name, vo=vo) for (name, vo), cap in vos.items()},
+            over_all=min((shared(each, mirrors) for each in over_all), key=lambda bound: bound.pilots),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,19 +181,8 @@ def why_frozen_vos(snapshot: Snapshot, memory: Memory) -> dict[str, str]:
     }
 
 
-def _supply(
-    snapshot: Snapshot,
-    configuration: Configuration,
-    clusters: Sequence[Cluster],
-    *,
-    joined: frozenset[str],
-    now: datetime,
-    pace: Pace,
-    mirrors: Mirrored,
-) -> tuple[Sequence[int], frozenset[str]]:
+def _supply(clusters: Sequence[Cluster], rooms: Sequence[Room]) -> tuple[Sequence[int], frozenset[str]]:
     """Idle jobs of each cluster without room in what is there, and the pilots that jobs were given to."""
-    found = rooms_of(snapshot, configuration, joined=joined, now=now, pace=pace, mirrors=mirrors)
-    rooms = list(found)
     assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
     # A late pilot is not counted on, and yet not taken back while there is something for it to do.
     return assigned.left, assign(clusters, rooms).used | assigned.used
@@ -188,37 +191,40 @@ def _supply(
 def _demand(
     configuration: Configuration,
     clusters: Sequence[Cluster],
-    wanted: Sequence[int],
-    bounds: Mapping[str, Bound],
-    caps: Mapping[Place, Bound],
-    over_all: Iterable[Bound],
+    left: Sequence[int],
+    bounds: _Bounds,
+    frozen_vos: Mapping[str, str],
 ) -> tuple[dict[Place, Share], dict[Place, Bound]]:
-    """The pilots to send for so many jobs of each cluster, and the limits beside those of the entries."""
-    shares = divide(clusters, wanted, entries=configuration.entries, bounds=bounds, caps=caps)
+    """The pilots to send for the jobs left of each cluster, and the limits beside those of the entries."""
+    wanted = [0 if each.vo in frozen_vos else n for each, n in zip(clusters, left, strict=True)]
+    entries, caps = configuration.entries, bounds.vos
+    shares = divide(clusters, wanted, entries=entries, bounds=bounds.entries, caps=caps)
     reached = {
         place: cap for place, cap in caps.items() if place in shares and shares[place].allowed >= cap.pilots
     }
-    of_all = min(over_all, key=lambda bound: bound.pilots)
-    shares, capped = _pace(shares, of_all.pilots)
-    return shares, reached | dict.fromkeys(capped, of_all)
+    shares, capped = _pace(shares, bounds.over_all.pilots)
+    return shares, reached | dict.fromkeys(capped, bounds.over_all)
 
 
-def _surplus(snapshot: Snapshot, needed: frozenset[str], frozen_vos: Mapping[str, str]) -> frozenset[str]:
-    """Waiting pilots that nothing asks for. The queue is told of a start later than the pool."""
-    return frozenset(
-        pilot.id
-        for pilot in snapshot.pilots_in(PilotState.IDLE)
-        if pilot.id not in needed and pilot.vo not in frozen_vos
-    )
+def _unneeded(
+    snapshot: Snapshot, configuration: Configuration, needed: frozenset[str], frozen_vos: Mapping[str, str]
+) -> _Unneeded:
+    """What there is beside the pilots that jobs were given to, or that joined the pool (``needed``).
 
-
-def _superseded(snapshot: Snapshot, configuration: Configuration) -> frozenset[str]:
-    """Running pilots without a job that decide otherwise than those sent now."""
+    The queue is told of a start later than the pool.
+    """
     idle = {slot.pilot_id for slot in snapshot.slots.items if not slot.is_busy}
-    return frozenset(
-        pilot.id
-        for pilot in snapshot.pilots_in(PilotState.RUNNING)
-        if pilot.id in idle and not configuration.is_current(pilot.digest, pilot.entry, pilot.vo)
+    return _Unneeded(
+        surplus=frozenset(
+            pilot.id
+            for pilot in snapshot.pilots_in(PilotState.IDLE)
+            if pilot.id not in needed and pilot.vo not in frozen_vos
+        ),
+        superseded=frozenset(
+            pilot.id
+            for pilot in snapshot.pilots_in(PilotState.RUNNING)
+            if pilot.id in idle and not configuration.is_current(pilot.digest, pilot.entry, pilot.vo)
+        ),
     )
 
 
