@@ -16,7 +16,7 @@ from opengoc.accounting.model import Kind, UsageRecord
 from opengoc.accounting.reading import Reading
 from opengoc.accounting.seen import Known
 from opengoc.accounting.usage import Question, usage
-from opengoc.base.errors import InvalidInput
+from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
 from opengoc.store.database import Database
@@ -104,6 +104,27 @@ def test_corrected_processors_and_benchmarks_enter_the_sums(lake: Lake, database
     first, second = usage(lake, question).rows
     assert (first.core_seconds, first.hs06_seconds, first.suspects) == (9 * 3600.0, 9 * 3600 * 10.5, 1)
     assert (second.core_seconds, second.hs06_seconds) == (3600.0, None)
+
+
+def test_a_figure_is_not_made_again_without_the_rules_it_was_made_with(
+    lake: Lake, database: Database, tmp_path: Path
+) -> None:
+    add(database, rule(Field.VO, "cms", vo="uscms"))
+    published_at = utc_now()
+    add(database, rule(Field.HS06, "10.5", site="SITE-A"))
+    with database.read() as conn:
+        then, now = corrections.standing(conn, known_at=published_at), corrections.standing(conn)
+    question = Question(window=WINDOW, by=("vo",), kind=Kind.BATCH, as_of=published_at)
+    named = corrections.rule_set(then).name
+    again = replace(question, corrections=then, rule_set=named)
+    assert {row.dimensions["vo"]: row.jobs for row in usage(lake, again).rows} == {"atlas": 1, "cms": 2}
+    # A database that was put back from before the rule, and one where a rule more stands.
+    for other in ([], now):
+        with pytest.raises(Permanent, match=f"corrections {named} .* are missing"):
+            replace(question, corrections=other, rule_set=named)
+    assert corrections.rule_set([]).name == "none"
+    with pytest.raises(Permanent, match="corrections none"):
+        replace(question, corrections=then, rule_set="none")
 
 
 def test_rules_of_one_scope_never_hold_at_the_same_time(database: Database) -> None:

@@ -159,13 +159,14 @@ def standing(conn: Connection, *, known_at: datetime | None = None) -> list[Stan
 class RuleSet:
     """Which rules were applied: the same name for the same rules, whoever holds them."""
 
-    #: SHA-256 of what the rules say.
+    rules: int
+    #: SHA-256 of what they say.
     sha256: str
 
     @property
     def name(self) -> str:
-        """As published figures and people call it."""
-        return self.sha256[:12]
+        """As published figures and people call it; ``none`` is that of no rule."""
+        return self.sha256[:12] if self.rules else "none"
 
     @property
     def number(self) -> int:
@@ -176,7 +177,7 @@ class RuleSet:
 def rule_set(rules: Sequence[Standing]) -> RuleSet:
     """The set that rules make."""
     said = sorted([each.rule.key, each.rule.value] for each in rules)
-    return RuleSet(sha256=digest(canonical_json(said)))
+    return RuleSet(rules=len(said), sha256=digest(canonical_json(said)))
 
 
 def require(rules: Sequence[Standing], name: str, as_of: datetime) -> None:
@@ -184,11 +185,11 @@ def require(rules: Sequence[Standing], name: str, as_of: datetime) -> None:
 
     Raises Permanent when the rules that are known to have stood at ``as_of`` are not those of the set.
     """
-    found = rule_set(rules).name
-    if found != name:
+    found = rule_set(rules)
+    if found.name != name:
         raise Permanent(
-            f"corrections {name}, as they stood at {format_instant(as_of)}, are missing: this database knows"
-            f" {len(rules)} rules of that time ({found}); restore the one that the figure was made with"
+            f"the corrections {name} of figures as of {format_instant(as_of)} are missing: this database"
+            f" knows {found.rules} rules of that time ({found.name}); restore the one that has them"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opengoc.accounting.corrections import rule_set
 from opengoc.accounting.model import Kind
 from opengoc.accounting.state import SourceState
 from opengoc.accounting.table import TABLE
@@ -57,6 +58,7 @@ def figures(
             "version": answer.table_version,
             "window": str(question.window),
             "kind": kind.value,
+            "corrections": rule_set(question.corrections).name,
             "sources": [each.source for each in reporting],
         }
         there = {tuple(row.dimensions.items()) for row in answer.rows}

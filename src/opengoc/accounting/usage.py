@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow
 
 from opengoc.accounting import summary, table
-from opengoc.accounting.corrections import Standing, shapes
+from opengoc.accounting.corrections import Standing, require, shapes
 from opengoc.accounting.dimensions import DIMENSIONS as DIMENSIONS
 from opengoc.accounting.dimensions import UNKNOWN as UNKNOWN
 from opengoc.accounting.dimensions import written
@@ -79,7 +79,10 @@ class UsageRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of the usage records."""
+    """What is asked of the usage records.
+
+    Raises InvalidInput for what cannot be asked, and Permanent for ``corrections`` that are not ``rule_set``.
+    """
 
     window: Interval
     by: Sequence[str] = ("vo", "site")
@@ -92,6 +95,8 @@ class Question:
     countries: Mapping[str, str] = field(default_factory=dict)
     #: The rules that are applied, as they stood at ``as_of``: see ``corrections``.
     corrections: Sequence[Standing] = ()
+    #: The set that those rules must be, as a published figure names it; None: no figure is made again.
+    rule_set: str | None = None
 
     def __post_init__(self) -> None:
         strange = [name for name in self.by if name not in DIMENSIONS]
@@ -99,6 +104,8 @@ class Question:
             raise InvalidInput("by", ",".join(self.by), f"must be some of {', '.join(DIMENSIONS)}, each once")
         if self.window.end is None:
             raise InvalidInput("window", str(self.window), "must have an end")
+        if self.rule_set is not None:
+            require(self.corrections, self.rule_set, self.as_of)
 
     @property
     def dimensions(self) -> tuple[str, ...]:

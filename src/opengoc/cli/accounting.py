@@ -32,10 +32,12 @@ from opengoc.base.interval import week_name
 from opengoc.base.units import hours
 from opengoc.cli.accounting_completeness import expect_app, gaps, heartbeat, runs, window_of
 from opengoc.cli.accounting_corrections import app as corrections_app
+from opengoc.cli.accounting_corrections import rule_sets
 from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_lake import compact, summarise, vacuum
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.reports import published
 from opengoc.store.writer import sole_writer
 
 app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
@@ -137,6 +139,10 @@ def usage(
         typer.Option(help=f"Some of {', '.join(DIMENSIONS)}, with commas. Default: the sum of each kind."),
     ] = "",
     kind: Annotated[str, typer.Option(help=f"{', '.join(Kind)}, or all of them, each apart.")] = "all",
+    rules: Annotated[
+        str | None,
+        typer.Option("--corrections", help="Rules that must be there, as a published figure names them."),
+    ] = None,
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
@@ -153,6 +159,7 @@ def usage(
         pilots=house.known_pilots(moment),
         countries=_countries(house, moment),
         corrections=_corrections(house, moment),
+        rule_set=rules or _published_rules(house, week_, as_of),
     )
     states = _states(house, as_of)
     answer = ask(house.lake, question)
@@ -164,6 +171,8 @@ def usage(
             "as_of": question.as_of,
             "window": {"from": question.window.start, "to": question.window.end},
             "table_version": answer.table_version,
+            "summary_version": answer.summary_version,
+            "corrections": corrections.rule_set(question.corrections).name,
             "completeness": complete,
         },
         as_json=as_json,
@@ -301,6 +310,15 @@ def _corrections(house: House, as_of: datetime) -> list[Standing]:
         return corrections.standing(conn, known_at=as_of)
 
 
+def _published_rules(house: House, week_: str | None, as_of: datetime | None) -> str | None:
+    """The rules that the report of a week was made with, where one was published as of this very time."""
+    if week_ is None or as_of is None:
+        return None
+    with house.database.read() as conn:
+        reports = [each.report for each in published.revisions(conn, week_)]
+    return next((name for each in reports if each.as_of == as_of for name in rule_sets(each)), None)
+
+
 def _countries(house: House, as_of: datetime) -> dict[str, str]:
     sites = house.registry(known_at=as_of).sites.values()
     return {site.name: site.country for site in sites if site.country}
@@ -329,6 +347,8 @@ def _row_json(row: UsageRow) -> dict[str, Any]:
         "records": row.records,
         "hs06_hours": None if row.hs06_seconds is None else hours(row.hs06_seconds),
         "hepscore23_hours": None if row.hepscore23_seconds is None else hours(row.hepscore23_seconds),
+        "jobs_without_hs06": row.jobs_without_hs06,
+        "jobs_without_hepscore23": row.jobs_without_hepscore23,
         "bytes": row.bytes,
     }
 

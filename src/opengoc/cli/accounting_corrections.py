@@ -19,6 +19,7 @@ from opengoc.base.interval import Interval, week
 from opengoc.base.units import hours
 from opengoc.cli.output import AsOf, Json, emit, house_of, table
 from opengoc.reports import published
+from opengoc.reports.model import Report
 
 app = typer.Typer(no_args_is_help=True, help="Rules that say how usage records are read.")
 Why = Annotated[str, typer.Option(help="The reason, kept with the rule.")]
@@ -106,6 +107,9 @@ def effect(
         revisions = published.revisions(conn, week_)
         since = revisions[-1].report.as_of if revisions else None
         before = corrections.standing(conn, known_at=since) if since else []
+        if revisions and since:
+            for name in rule_sets(revisions[-1].report):
+                corrections.require(before, name, since)
         after = corrections.standing(conn)
     ask = _Asked(house=house, window=week(week_))
     changes = _changes(ask.rows(before), ask.rows(after))
@@ -129,6 +133,11 @@ def effect(
             empty="the rules change nothing of this week",
         ),
     )  # fmt: skip
+
+
+def rule_sets(report: Report) -> set[str]:
+    """The sets of rules that figures of a report were made with."""
+    return {str(each.evidence["corrections"]) for each in report.figures if "corrections" in each.evidence}
 
 
 class _Asked:

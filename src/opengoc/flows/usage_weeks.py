@@ -122,7 +122,12 @@ def _week_usage(
             for each in sources
             if _is_expected(states := day_states(each, window, as_of=as_of))
         ),
-        evidence={"table": usage_table.TABLE, "version": answer.table_version, "window": str(window)},
+        evidence={
+            "table": usage_table.TABLE,
+            "version": answer.table_version,
+            "window": str(window),
+            "corrections": corrections.rule_set(answer.question.corrections).name,
+        },
     )
 
 

@@ -40,7 +40,8 @@ def command_of(figure: Figure) -> str:
     if "records" in evidence:
         week = week_name(parse_instant(start))
         by = ",".join(name for name in ("vo", "site") if name in figure.dimensions) or "kind"
-        return f"goc accounting usage --week {week} --kind {evidence['records']} --by {by} {as_of}"
+        rules = f" --corrections {evidence['corrections']}" if "corrections" in evidence else ""
+        return f"goc accounting usage --week {week} --kind {evidence['records']} --by {by} {as_of}{rules}"
     return ""
 
 
