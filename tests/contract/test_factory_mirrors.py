@@ -25,6 +25,7 @@ from opengoc.factory.mirror_bounds import shared, with_mirrors
 from opengoc.factory.mirror_store import Overtaken, Permit
 from opengoc.factory.mirroring import Identity, Mirroring
 from opengoc.factory.model import Decision, Limit, Memory, Pace, PilotState, Snapshot, SubmitPilots
+from opengoc.store import facts
 from opengoc.store.database import Database
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -285,14 +286,16 @@ def test_one_that_left_is_silent_at_once_and_one_that_lives_is_not_forgotten(dat
     one, other = pair(database)
     other.cycle(3)
     with pytest.raises(InvalidInput, match="runs until"), database.begin() as connection:
-        mirror_store.forget(connection, one.group, "b", now=NOON)
+        mirror_store.forget(connection, one.group, "b", who="operator", why="lost", now=NOON)
     assert other.permit is not None
     with database.begin() as connection:
         mirror_store.leave(connection, other.permit, now=NOON)
     one.read()
     assert one.may_send() == CAP - 3
     with database.begin() as connection:
-        mirror_store.forget(connection, one.group, "b", now=NOON)
+        mirror_store.forget(connection, one.group, "b", who="operator", why="lost", now=NOON)
+        kept = facts.standing(connection, mirror_store.FORGOTTEN)[-1]
+    assert (kept.who, kept.why, kept.value) == ("operator", "lost", {"pilots": 3})
     one.read()
     assert one.may_send() == CAP
 

@@ -46,6 +46,8 @@ def test_what_one_home_applies_and_pauses_is_so_in_the_other(homes: tuple[Path, 
     assert [each["entry"] for each in said(one, "findings")["paused"]] == ["A"]
     said(one, "resume", "A", "--why", "it is over")
     assert said(other, "findings")["paused"] == []
+    # Neither has seen its queue, so neither says that it holds nothing.
+    assert said(one, "mirrors") == []
 
 
 def test_a_copy_of_a_bundle_that_was_changed_in_the_database_is_refused(homes: tuple[Path, Path]) -> None:

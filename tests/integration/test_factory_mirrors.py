@@ -154,6 +154,12 @@ def test_two_factories_share_a_limit_and_what_is_applied_and_one_outlives_the_ot
             lambda: _limits(one, "mirror") or _limits(other, "factory"), "a limit names the other"
         )
         assert f"{CAP} pilots" in shown
+        lives = json.loads(one.goc("factory", "mirrors", "--json").stdout)
+        assert [(each["mirror"], each["silent_since"]) for each in lives] == [
+            ("factory", None),
+            ("mirror", None),
+        ]
+        assert {(held["entry"], held["vo"]) for each in lives for held in each["holds"]} == {(ENTRY, "cms")}
 
         _edit(other.home / "entries.toml", f"max_idle = {CAP}", f"max_idle = {CAP - 1}")
         applied = other.goc("factory", "apply", "--why", "second", "--json")

@@ -32,12 +32,14 @@ def mirrors(ctx: typer.Context, as_json: Json = False) -> None:
 def forget(
     ctx: typer.Context,
     mirror: Annotated[str, typer.Argument(metavar="MIRROR", help="Name of a factory that ended for good.")],
+    why: Annotated[str, typer.Option("--why", help="The reason, kept with it.")],
     as_json: Json = False,
 ) -> None:
     """Count the pilots of a mirror no more: its machine is lost, and none of its pilots can start now."""
     house = house_of(ctx)
     with house.database.begin() as connection:
-        mirror_store.forget(connection, house.factory.group_name, mirror, now=utc_now())
+        group, now = house.factory.group_name, utc_now()
+        mirror_store.forget(connection, group, mirror, who=house.who, why=why, now=now)
     emit({"mirror": mirror, "forgotten": True}, as_json=as_json, text=lambda: f"{mirror} counts no more")
 
 

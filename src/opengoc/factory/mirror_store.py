@@ -16,8 +16,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, upd
 
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.instant import format_instant
+from opengoc.base.interval import Interval
 from opengoc.factory.mirror import Holding, Mirror, Place, Reading, is_more, larger, with_walltimes
+from opengoc.store import facts
 from opengoc.store.schema import factory_groups, factory_mirrors, from_micros, insert_into, to_micros
+
+#: Kind of the fact that a person had a mirror forgotten.
+FORGOTTEN = "factory-mirror-forgotten"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +113,26 @@ def leave(conn: Connection, permit: Permit, *, now: datetime) -> None:
     )
 
 
-def forget(conn: Connection, group: str, mirror: str, *, now: datetime) -> None:
-    """Count its pilots no more. Raises InvalidInput where it is none of the group, or is heard."""
+def forget(conn: Connection, group: str, mirror: str, *, who: str, why: str, now: datetime) -> None:
+    """Count its pilots no more, and keep who said so.
+
+    Raises InvalidInput where it is none of the group, or is heard.
+    """
     version = _lock(conn, group)
     before = _own(conn, group, mirror)
     if before is None:
         raise InvalidInput("MIRROR", mirror, f"is none of the mirrors of {group}")
     if not before.is_silent(now):
         raise InvalidInput("MIRROR", mirror, f"runs until {format_instant(before.expires_at)}: end it first")
+    facts.assert_fact(
+        conn,
+        kind=FORGOTTEN,
+        key=f"{group}/{mirror}/{format_instant(now)}",
+        value={"pilots": sum(holding.alive for holding in before.standing(now).values())},
+        valid=Interval(now),
+        who=who,
+        why=why,
+    )
     conn.execute(delete(factory_mirrors).where(_row_of(group, mirror)))
     _set_version(conn, group, version + 1)
 
