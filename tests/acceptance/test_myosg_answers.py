@@ -18,6 +18,8 @@ from tests.acceptance.command import answer
 from tests.acceptance.served_registry import served_registry
 from tests.acceptance.shared_data import SHARED_DATA, needs_shared_data
 
+from opengoc.web.myosg.xml import elements
+
 pytestmark = [pytest.mark.acceptance, needs_shared_data]
 
 ANSWERS = SHARED_DATA / "topology-answers"
@@ -166,8 +168,72 @@ def test_the_answer_keeps_to_the_published_schema_as_far_as_the_peers_does(
     assert {error.message for error in checker.error_log} == set()
 
 
+@pytest.mark.parametrize(
+    ("xml_address", "json_address", "tag", "leaves_out"),
+    [
+        ("/miscproject/xml", "/miscproject/json", "Project", set()),
+        ("/vosummary/xml", "/vosummary/json", "VO", {"Pattern", "DataFederations"}),
+        ("/rgsummary/xml", "/api/resource_group_summary", "ResourceGroup", set()),
+    ],
+)
+def test_the_json_says_what_the_xml_says(
+    client: httpx.Client, xml_address: str, json_address: str, tag: str, leaves_out: set[str]
+) -> None:
+    root = ElementTree.fromstring(client.get(xml_address).content)
+    told = {each.findtext("GroupName") or each.findtext("Name"): each for each in root.iter(tag)}
+    entries = client.get(json_address).json()
+    assert entries.keys() == told.keys() and len(entries) > 100
+    for name, entry in entries.items():
+        shown = without(entry, leaves_out) | ({"Name": name} if tag == "VO" else {})
+        text = f"<{tag}>{elements(shown, 0)}</{tag}>"
+        assert _canonical(ElementTree.fromstring(text)) == _canonical(told[name]), name
+
+
+def without(tree: Any, keys: set[str]) -> Any:
+    if isinstance(tree, dict):
+        return {key: without(value, keys) for key, value in tree.items() if key not in keys}
+    return [without(each, keys) for each in tree] if isinstance(tree, list) else tree
+
+
+def test_issuers_have_the_pattern_of_a_mapfile_unless_it_would_let_in_too_many(client: httpx.Client) -> None:
+    vos = client.get("/vosummary/json").json()
+    issuers = [
+        issuer
+        for vo in vos.values()
+        for issuer in ((vo["Credentials"] or {}).get("TokenIssuers") or {}).get("TokenIssuer", ())
+    ]
+    patterns = [issuer["Pattern"] for issuer in issuers if "Pattern" in issuer]
+    assert len(patterns) > 10
+    for issuer in issuers:
+        if "Pattern" in issuer:
+            inside = issuer["Pattern"].removeprefix("/^").removesuffix("/")
+            assert re.match(inside, f"{issuer['URL']},{issuer['Subject'] or 'anybody'}")
+            assert not re.match(inside, f"https://elsewhere.example.org,{issuer['Subject']}")
+
+
+@pytest.mark.parametrize("name", ["rgsummary", "rgdowntime", "vosummary", "miscproject"])
+def test_the_xml_is_what_the_schema_served_beside_it_says(client: httpx.Client, name: str) -> None:
+    served = client.get(f"/schema/{name}.xsd")
+    assert served.headers["content-type"] == "text/xml; charset=utf-8"
+    checker = etree.XMLSchema(etree.fromstring(served.content))
+    query = "?downtime_attrs_showpast=all" if name == "rgdowntime" else ""
+    document = etree.fromstring(client.get(f"/{name}/xml{query}").content)
+    checker.validate(document)
+    assert {error.message for error in checker.error_log} == set()
+    # It is a schema of this, and not of anything.
+    next(iter(document[-1].iter("Name", "ResourceName"))).tag = "Unknown"
+    assert not checker.validate(document)
+
+
+def test_there_is_a_schema_of_xml_answers_alone(client: httpx.Client) -> None:
+    for name in ("miscuser.xsd", "..%2Fxml.py", "rgsummary"):
+        assert client.get(f"/schema/{name}").status_code in (404, 422)
+
+
 def test_no_person_is_in_any_public_answer(client: httpx.Client) -> None:
-    text = "".join(client.get(request).text for _, request, status in stored() if status == 200)
+    requests = [request for _, request, status in stored() if status == 200]
+    requests += ["/vosummary/json", "/miscproject/json", "/api/resource_group_summary"]
+    text = "".join(client.get(request).text for request in requests)
     assert len(text) > 10_000_000
     assert "Contact 0" not in text and "Contact 1" not in text
     # What is left is where a service answers: name@host/queue.

@@ -48,17 +48,19 @@ Sponsor: {VirtualOrganization: {Name: cms}}
 
 #: What is changed, and the addresses whose answers that touches.
 DOWNTIMES = {"/rgdowntime/xml", "/rgdowntime/ical"}
-RESOURCES = {"/rgsummary/xml", "/miscresource/json"}
+GROUPS = {"/rgsummary/xml", "/api/resource_group_summary"}
+RESOURCES = GROUPS | {"/miscresource/json"}
+VOS, PROJECTS = {"/vosummary/xml", "/vosummary/json"}, {"/miscproject/xml", "/miscproject/json"}
 CHANGES = {
-    "a VO": (replaced("virtual-organizations/cms.yaml", "LongName:", "LongName: New #"), {"/vosummary/xml"}),
+    "a VO": (replaced("virtual-organizations/cms.yaml", "LongName:", "LongName: New #"), VOS),
     "a project": (
         replaced("projects/Example.yaml", "Department:", "Department: New #"),
-        {"/miscproject/xml"},
+        PROJECTS,
     ),
-    "a site": (replaced(f"{SITE}/SITE.yaml", "City:", "City: New #"), {"/rgsummary/xml", "/miscsite/json"}),
-    "a support center": (replaced("topology/support-centers.yaml", "ID: 7", "ID: 9"), {"/rgsummary/xml"}),
-    "a name of a site": (renamed_site, {"/rgsummary/xml", "/miscsite/json", "/miscresource/json"}),
-    "a site that goes": (removed_site, {"/miscsite/json", *RESOURCES, *DOWNTIMES}),
+    "a site": (replaced(f"{SITE}/SITE.yaml", "City:", "City: New #"), GROUPS | {"/miscsite/json"}),
+    "a support center": (replaced("topology/support-centers.yaml", "ID: 7", "ID: 9"), GROUPS),
+    "a name of a site": (renamed_site, RESOURCES | {"/miscsite/json"}),
+    "a site that goes": (removed_site, RESOURCES | DOWNTIMES | {"/miscsite/json"}),
 }
 
 

@@ -35,6 +35,7 @@ from opengoc.web.api import downtimes as api_downtimes
 from opengoc.web.api import registry as api_registry
 from opengoc.web.api import results as api_results
 from opengoc.web.drafts import Drafts
+from opengoc.web.myosg import schemas
 from opengoc.web.myosg.answers import Answers
 from opengoc.web.myosg.endpoints import OldAddresses, clock
 from opengoc.web.provider import Provider
@@ -82,6 +83,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(deciding.router)
     app.include_router(health.router)
     app.include_router(accounting.router)
+    app.include_router(schemas.router)
     app.include_router(usage.router)
     app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
     app.state.provider = Provider.of(house, login.CALLBACK)

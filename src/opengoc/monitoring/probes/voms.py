@@ -73,7 +73,7 @@ class VomsProbe:
         return Finding(status=Status.CRITICAL, summary=f"its certificate expired on {end:%Y-%m-%d %H:%M} UTC")
 
     def _ended(self, error: OSError) -> Finding:
-        """TLS stands, and then there is no answer: by TLS 1.3 that is how who shows no certificate is refused.
+        """TLS stands, then there is no answer: TLS 1.3 so refuses who shows no certificate.
 
         The alert that says so may be lost with the connection.
         """

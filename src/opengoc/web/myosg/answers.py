@@ -59,6 +59,9 @@ ADDRESSES: dict[str, Address] = {
         media_type=_XML, part=Catalog.vos, text=lambda catalog, f, _: catalog.vo_summary(f)
     ),
     "/miscproject/xml": _whole(_XML, Catalog.projects),
+    "/miscproject/json": _whole(_JSON, Catalog.projects_json),
+    "/vosummary/json": _whole(_JSON, Catalog.vos_json),
+    "/api/resource_group_summary": _whole(_JSON, Catalog.groups_json),
     "/miscsite/json": _whole(_JSON, Catalog.sites_json),
     "/miscfacility/json": _whole(_JSON, Catalog.facilities_json),
     "/miscresource/json": _whole(_JSON, Catalog.resources_json),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-from opengoc.registry.kept import Kept, Pieces
-from opengoc.registry.model import Resource
+from opengoc.registry.kept import Kept
 from opengoc.registry.snapshot import Registry
 from opengoc.web.myosg import xml
 from opengoc.web.myosg.downtimes import calendar, downtime_tree
@@ -25,6 +22,13 @@ from opengoc.web.myosg.fragments import (
     render_projects,
     render_vos,
     vo_numbers,
+)
+from opengoc.web.myosg.objects import (
+    as_json,
+    group_objects,
+    project_objects,
+    resource_objects,
+    vo_objects,
 )
 from opengoc.web.myosg.persons import NOBODY, Persons
 from opengoc.web.myosg.resources import Shapes
@@ -83,13 +87,40 @@ class Catalog:
             lambda pieces: _document("<Projects>", render_projects(known, self._persons, pieces), "Projects"),
         )
 
+    def projects_json(self) -> str:
+        """/miscproject/json."""
+        known = self._registry
+        return self._kept.part(
+            "projects as JSON",
+            (known.projects, self._vo_numbers(), known.campus_grids),
+            lambda pieces: project_objects(known, self._persons, pieces),
+        )
+
+    def vos_json(self) -> str:
+        """/vosummary/json."""
+        known, numbers = self._registry, self._vo_numbers()
+        return self._kept.part(
+            "VOs as JSON",
+            (known.vos, known.reporting_groups),
+            lambda pieces: vo_objects(known, numbers, self._persons, pieces),
+        )
+
+    def groups_json(self) -> str:
+        """/api/resource_group_summary."""
+        known = self._registry
+        return self._kept.part(
+            "groups as JSON",
+            (known.resources, known.service_kinds, *self._above()),
+            lambda pieces: group_objects(known, self._shapes, self._persons, pieces),
+        )
+
     def facilities_json(self) -> str:
         """/miscfacility/json."""
         known, shapes = self._registry, self._shapes
         return self._kept.part(
             "facilities",
             (known.facilities, shapes.campus_facilities),
-            lambda _: _json({name: shapes.facility(each) for name, each in known.facilities.items()}),
+            lambda _: as_json({name: shapes.facility(each) for name, each in known.facilities.items()}),
         )
 
     def sites_json(self) -> str:
@@ -98,14 +129,16 @@ class Catalog:
         return self._kept.part(
             "sites",
             (known.sites, shapes.campus_sites),
-            lambda _: _json({name: shapes.site(each) for name, each in known.sites.items()}),
+            lambda _: as_json({name: shapes.site(each) for name, each in known.sites.items()}),
         )
 
     def resources_json(self) -> str:
         """/miscresource/json."""
-        known = self._registry
+        known, facilities = self._registry, self._facilities()
         return self._kept.part(
-            "resources", (known.resources, self._facilities(), known.service_kinds), self._render_resources
+            "resources",
+            (known.resources, facilities, known.service_kinds),
+            lambda pieces: resource_objects(known, facilities, self._shapes, self._persons, pieces),
         )
 
     def resource_summary(self, filters: Filters) -> str:
@@ -182,25 +215,6 @@ class Catalog:
             "facilities of sites", (sites,), lambda _: {name: site.facility for name, site in sites.items()}
         )
 
-    def _render_resources(self, pieces: Pieces) -> str:
-        known, kinds = self._registry, self._registry.service_kinds
-        texts = []
-        for name, resource in sorted(known.resources.items()):
-            facility = self._facilities()[resource.site]
-            made_of = (resource, facility, kinds)
-            text = pieces.of(name, made_of, partial(self._render_resource, resource, facility))
-            texts.append(f"{_json(name)}: {text}")
-        return f"{{{', '.join(texts)}}}"
-
-    def _render_resource(self, resource: Resource, facility: str) -> str:
-        place = {
-            "Name": resource.name,
-            "Site": resource.site,
-            "Facility": facility,
-            "ResourceGroup": resource.group,
-        }
-        return _json(place | self._shapes.resource(resource, self._persons))
-
     def _text(self, each: DowntimeText, services: frozenset[int]) -> str:
         if not services:
             return each.text
@@ -238,10 +252,6 @@ def _chooser(filters: Filters) -> Callable[[Place], bool]:
     if filters.production is None and not any(filters.of(key) for key in ("facility", "site", "sc", "rg")):
         return lambda _: True
     return lambda place: place.chosen(filters)
-
-
-def _json(tree: object) -> str:
-    return json.dumps(tree, sort_keys=True)
 
 
 def _document(start: str, content: str, name: str) -> str:

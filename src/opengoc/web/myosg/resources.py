@@ -10,7 +10,7 @@ from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, S
 from opengoc.registry.snapshot import Registry
 from opengoc.web.myosg.numbers import number_of
 from opengoc.web.myosg.persons import Persons, shown
-from opengoc.web.public import without_addresses
+from opengoc.web.public import without_addresses, without_subjects
 
 PRODUCTION = "OSG Production Resource"
 TESTBED = "OSG Integration Test Bed Resource"
@@ -109,7 +109,7 @@ class Shapes:
             "ID": number_of(kind) if kind else None,
             "Name": service.kind,
             "Description": without_addresses(service.description) or None,
-            "Details": dict(service.details) or None,
+            "Details": without_subjects(service.details) or None,
         }
 
     def resource(self, resource: Resource, persons: Persons) -> dict[str, Any]:
@@ -162,7 +162,8 @@ def _wlcg(resource: Resource) -> dict[str, Any] | str:
     if not isinstance(said, dict):
         return _NOT_AVAILABLE
     keys = [key for key in _WLCG_KEYS if key in said or key != "HEPScore23Percentage"]
-    return dict.fromkeys(keys) | {"InteropBDII": False, "TapeCapacity": 0} | said
+    shown: dict[str, Any] = without_subjects(said)
+    return dict.fromkeys(keys) | {"InteropBDII": False, "TapeCapacity": 0} | shown
 
 
 def _contact_lists(resource: Resource, persons: Persons) -> dict[str, Any] | None:

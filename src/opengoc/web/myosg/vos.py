@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from opengoc.registry.model import VO, ReportingGroup
 from opengoc.registry.snapshot import Registry
 from opengoc.web.myosg.numbers import number_of
 from opengoc.web.myosg.persons import Persons, shown
-from opengoc.web.public import is_address, without_addresses
+from opengoc.web.public import is_address, without_addresses, without_subjects
 
 _PLAIN = (
     "CertificateOnly",
@@ -41,6 +42,31 @@ def vo_tree(registry: Registry, vo: VO, persons: Persons) -> dict[str, Any]:
         "OASIS": _oasis(vo, persons),
         "Credentials": _credentials(vo),
     }
+
+
+def vo_json(registry: Registry, vo: VO, persons: Persons) -> dict[str, Any]:
+    """A VO as /vosummary/json gives it: without its name, with federations and patterns of issuers."""
+    tree = vo_tree(registry, vo, persons)
+    del tree["Name"]
+    issuers = ((tree["Credentials"] or {}).get("TokenIssuers") or {}).get("TokenIssuer", ())
+    for issuer, said in zip(
+        issuers, vo.carried["Credentials"]["TokenIssuers"] if issuers else (), strict=True
+    ):
+        # Without a subject the pattern lets everybody in whom the issuer knows: none, where it is withheld.
+        if issuer["URL"] and issuer["Subject"] == (said.get("Subject") or None):
+            issuer["Pattern"] = f"/^{_escaped(issuer['URL'])},{_subject(issuer['Subject'])}/"
+    if "DataFederations" in vo.carried:
+        tree["DataFederations"] = without_subjects(vo.carried["DataFederations"])
+    return tree
+
+
+def _subject(subject: str | None) -> str:
+    return f"{_escaped(subject)}$" if subject else ""
+
+
+def _escaped(text: str) -> str:
+    """As a mapfile of HTCondor takes it in a regular expression: more escaped than Python finds needed."""
+    return re.sub(r"""[!"%',/:;<=>@`]""", lambda found: f"\\{found[0]}", re.escape(text))
 
 
 def reporting_groups_of(registry: Registry, vo: VO) -> tuple[ReportingGroup, ...]:
