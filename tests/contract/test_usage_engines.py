@@ -21,7 +21,7 @@ from opengoc.accounting.ingest import stow
 from opengoc.accounting.model import Kind, UsageRecord
 from opengoc.accounting.reading import Reading
 from opengoc.accounting.seen import Known
-from opengoc.accounting.usage import DIMENSIONS, Pilot, Question, UsageRow, answer
+from opengoc.accounting.usage import DIMENSIONS, Pilot, Question, UsageRow, answer, sql
 from opengoc.base.interval import Interval, week_name
 from opengoc.store.database import open_database
 from opengoc.store.engine import DuckDb, Engine
@@ -168,6 +168,27 @@ def test_a_window_is_half_open_to_the_microsecond(engine: Engine) -> None:
 def test_texts_of_other_languages_and_of_sql_are_texts(engine: Engine) -> None:
     strange = {"SITE-A": 'O\'Brien % \\ "Łódź"', "SITE-B": ""}
     assert ask(engine, "country", countries=strange) == true_rows("country", countries=strange)
+
+
+def test_one_statement_with_all_that_it_needs_asks_the_same(engine: Engine, lake_root: Path) -> None:
+    asked = question("vo", "country", "week")
+    told = sql(asked, {DuckDb: "duckdb", ClickHouse: "clickhouse", PostgreSql: "postgres"}[type(engine)])
+    assert "correction_0" in told
+    assert {(row[0], row[1], row[4]) for row in run(engine, told)} == {
+        (row.dimensions["vo"], row.dimensions["country"], row.jobs) for row in answer(engine, asked)
+    }
+
+
+def run(engine: Engine, told: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement, as a client of the engine has them."""
+    if isinstance(engine, PostgreSql):
+        return [tuple(row) for row in engine._connection.exec_driver_sql(told)]
+    if isinstance(engine, ClickHouse):
+        found = engine._run(told)
+    else:
+        assert isinstance(engine, DuckDb)
+        found = engine._connection.sql(told).to_arrow_table()
+    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
 
 def question(

@@ -42,7 +42,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Partition = tuple[date, str]
 
-# Rows that came, the other versions of records that they restate, and jobs that they tell the VO of.
+# Rows that came, the other versions of records that they restate, and jobs that they tell the VO of; and all
+# of a day that the log names where no row of the batch is found.
 _TOUCHED = f"""
     WITH added AS (
         SELECT * FROM {table.TABLE} SEMI JOIN days USING (ended_on) SEMI JOIN batches USING (batch_id)
@@ -56,6 +57,9 @@ _TOUCHED = f"""
         WHERE kind = 'batch' AND vo IS NULL
             AND regexp_replace(global_job_id, '{table.BATCH_ID}', '\\1')
                 IN (SELECT global_job_id FROM added WHERE kind = 'grant')
+    UNION
+    SELECT ended_on, source FROM {table.TABLE}
+        SEMI JOIN (FROM days ANTI JOIN added USING (ended_on)) AS other USING (ended_on)
 """
 
 

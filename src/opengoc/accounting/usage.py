@@ -23,7 +23,7 @@ from opengoc.accounting.model import Kind
 from opengoc.accounting.summary_table import SUMMARY_TABLE
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
-from opengoc.store.engine import DuckDb, Engine
+from opengoc.store.engine import DuckDb, Engine, statement
 from opengoc.store.lake import Lake
 
 if TYPE_CHECKING:
@@ -166,16 +166,7 @@ def summed(
     engine: Engine, counts: Table, question: Question, beside: Mapping[str, pyarrow.Table]
 ) -> tuple[UsageRow, ...]:
     """The rows of an answer, from what is counted of records, or of many of them together."""
-    from opengoc.accounting import query
-
-    sums = query.summed(
-        counts,
-        question.dimensions,
-        kind=question.kind.value if question.kind else None,
-        pilots=bool(question.pilots),
-        countries=bool(question.countries),
-    )
-    found = engine.ask(sums, {**beside, **_known(question)})
+    found = engine.ask(_sums(counts, question), {**beside, **_known(question)})
     rows = [
         UsageRow(
             dimensions={name: written(name, row.pop(f"by_{name}")) for name in question.dimensions}, **row
@@ -185,6 +176,18 @@ def summed(
         if row["records"]
     ]
     return tuple(sorted(rows, key=lambda row: tuple(row.dimensions.values())))
+
+
+def _sums(counts: Table, question: Question) -> Table:
+    from opengoc.accounting import query
+
+    return query.summed(
+        counts,
+        question.dimensions,
+        kind=question.kind.value if question.kind else None,
+        pilots=bool(question.pilots),
+        countries=bool(question.countries),
+    )
 
 
 def _known(question: Question) -> dict[str, pyarrow.Table]:
@@ -220,3 +223,21 @@ def standing(
     records = records.select(*table.RECORD.names).order_by("ended_at", "instance", "global_job_id", "attempt")
     with DuckDb(lake, table.TABLE) as engine:
         return engine.ask(records, {})
+
+
+def sql(question: Question, dialect: str) -> str:
+    """One statement that asks an engine elsewhere the same: ``clickhouse``, ``duckdb`` or ``postgres``.
+
+    The table of records has to be there under its name; what factory, registry and corrections say stands in
+    the statement itself. Times that are summed by come as their first day, and rows in no order.
+    """
+    from opengoc.accounting import query
+
+    rules = shapes([each.rule for each in question.corrections])
+    window, as_of = question.window, question.as_of
+    named = {DIMENSIONS[name] for name in question.dimensions} | {"site"}
+    counts = query.counted(
+        query.standing(window, as_of), rules, named=named, grants=query.granted(window, as_of)
+    )
+    beside = {rule.name: rule.rows() for rule in rules} | _known(question)
+    return statement(_sums(counts, question), beside, dialect)

@@ -23,7 +23,7 @@ from opengoc.accounting.live import collect_live
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State, load_all, load_imported
-from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow
+from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow, sql
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
@@ -46,6 +46,8 @@ quarantine_app = typer.Typer(
 )
 app.add_typer(quarantine_app, name="quarantine")
 
+#: Engines that a question can be printed for.
+_SQL = ("clickhouse", "duckdb", "postgres")
 SourceName = Annotated[
     list[str] | None, typer.Option("--source", help="Name of a source; repeat for several. Default: all.")
 ]
@@ -143,6 +145,9 @@ def usage(
         str | None,
         typer.Option("--corrections", help="Rules that must be there, as a published figure names them."),
     ] = None,
+    dialect: Annotated[
+        str | None, typer.Option("--sql", help=f"Print the question for another engine: {', '.join(_SQL)}.")
+    ] = None,
     as_of: AsOf = None,
     as_json: Json = False,
 ) -> None:
@@ -161,6 +166,11 @@ def usage(
         corrections=_corrections(house, moment),
         rule_set=rules or _published_rules(house, week_, as_of),
     )
+    if dialect is not None:
+        if dialect not in _SQL:
+            raise InvalidInput("--sql", dialect, f"must be one of {', '.join(_SQL)}")
+        emit({"sql": sql(question, dialect)}, as_json=as_json, text=lambda: escape(sql(question, dialect)))
+        return
     states = _states(house, as_of)
     answer = ask(house.lake, question)
     asked = [each for each in states if question.kind is None or each.kind == question.kind.value]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import ibis
 
 
+#: What makes ClickHouse answer as SQL says: an outer join gives nulls, and days are those of UTC.
+CLICKHOUSE_SETTINGS = "join_use_nulls = 1, session_timezone = 'UTC'"
+
+
 class Engine(Protocol):
     """What answers an expression; ``beside`` are small tables that only this question has."""
 
@@ -60,6 +64,30 @@ def sql_of(question: ibis.Table, dialect: str) -> str:
     import ibis
 
     return str(ibis.to_sql(question, dialect=dialect, pretty=False))
+
+
+def statement(question: ibis.Table, beside: Mapping[str, pyarrow.Table], dialect: str) -> str:
+    """One statement that needs no table but those of the lake: rows beside it are written out in it."""
+    asked = sql_of(question, dialect)
+    written = [f'"{name}" AS ({_literals(rows, dialect)})' for name, rows in beside.items() if len(rows)]
+    asked = f"WITH {', '.join(written)} SELECT * FROM ({asked}) AS answer" if written else asked
+    return f"SELECT * FROM ({asked}) SETTINGS {CLICKHOUSE_SETTINGS}" if dialect == "clickhouse" else asked
+
+
+def _literals(rows: pyarrow.Table, dialect: str) -> str:
+    import ibis
+
+    types = ibis.Schema.from_pyarrow(rows.schema)
+    lines = [
+        sql_of(
+            ibis.literal(1)
+            .as_table()
+            .select(**{name: ibis.literal(value, type=types[name]) for name, value in row.items()}),
+            dialect,
+        )
+        for row in rows.to_pylist()
+    ]
+    return " UNION ALL ".join(lines)
 
 
 def told_as(question: ibis.Table, rows: pyarrow.Table) -> pyarrow.Table:

@@ -13,13 +13,10 @@ import pyarrow.feather
 from sqlalchemy import Connection
 
 from opengoc.base.errors import Permanent, Temporary
-from opengoc.store.engine import sql_of, told_as
+from opengoc.store.engine import sql_of, statement, told_as
 
 if TYPE_CHECKING:
     import ibis
-
-#: What makes ClickHouse answer as SQL says: an outer join gives nulls, and days are those of UTC.
-CLICKHOUSE_SETTINGS = "join_use_nulls = 1, session_timezone = 'UTC'"
 
 
 class ClickHouse:
@@ -58,18 +55,13 @@ class ClickHouse:
                 pyarrow.feather.write_feather(rows, file, compression="uncompressed")
                 read = f"SELECT * FROM file('{file}', Arrow)"
                 self._run(f'CREATE OR REPLACE TABLE "{name}" ENGINE = Memory AS {read}')
-        return told_as(question, self._run(clickhouse_sql(question)))
+        return told_as(question, self._run(statement(question, {}, "clickhouse")))
 
     def _run(self, sql: str) -> pyarrow.Table:
         try:
             return self._session.query(sql, "ArrowTable")
         except RuntimeError as error:
             raise Temporary(f"ClickHouse cannot answer: {error}", retry_after=60.0) from error
-
-
-def clickhouse_sql(question: ibis.Table) -> str:
-    """A question as ClickHouse takes it, with the settings that it needs."""
-    return f"SELECT * FROM ({sql_of(question, 'clickhouse')}) SETTINGS {CLICKHOUSE_SETTINGS}"
 
 
 class PostgreSql:
