@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import duckdb
+import numpy
 import pyarrow
 import pyarrow.compute as pc
 
@@ -23,6 +24,8 @@ from opengoc.accounting.table import RECORD, TABLE
 from opengoc.base.errors import Temporary
 from opengoc.store.lake import Lake
 
+#: Rows that one thread works on at a time.
+_ROWS_A_THREAD = 16_384
 #: Stands between the fields under a digest; texts of records hold none, see ``without_separator``.
 _SEPARATOR = "\x1f"
 
@@ -145,8 +148,12 @@ class Known:
         A record whose very content was stored under its identity at any time is a duplicate; one with other
         content is a restatement.
         """
-        numbered = read.append_column("nth", pyarrow.array(range(len(read)), pyarrow.int64()))
-        self._connection.register("incoming", numbered)
+        numbered = read.append_column("nth", pyarrow.array(numpy.arange(len(read))))
+        # In pieces: each is one thread's work.
+        pieces = pyarrow.Table.from_batches(
+            numbered.to_batches(max_chunksize=_ROWS_A_THREAD), numbered.schema
+        )
+        self._connection.register("incoming", pieces)
         self._ask(_stamp(read))
         self._connection.unregister("incoming")
         (all_new,) = self._ask(_ALL_NEW).fetchall()[0]

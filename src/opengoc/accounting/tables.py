@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import numpy
 import pyarrow
 import pyarrow.compute as pc
 import pyarrow.ipc
@@ -65,7 +66,7 @@ def _check(names: list[str], source: Source) -> None:
 def _reading(batch: pyarrow.RecordBatch, row: int, source: Source, known_from: datetime) -> Reading:
     count = len(batch)
     columns = {name: pyarrow.chunked_array([batch[name]]) for name in batch.schema.names}
-    columns["raw_offset"] = pyarrow.array(range(row, row + count), pyarrow.int64())
+    columns["raw_offset"] = pyarrow.array(numpy.arange(row, row + count))
     columns["raw_length"] = pyarrow.repeat(1, count)
     made = without_separator(assembled(columns, count, source))
     mask = plain(made)

@@ -121,6 +121,11 @@ class Texts:
         #: Records whose every value was understood so far.
         self.plain: Any = pyarrow.repeat(True, self.count)
 
+    @property
+    def names(self) -> list[str]:
+        """Of all values that the layout has."""
+        return list(self._groups)
+
     def has(self, name: str) -> bool:
         """Whether the layout has a value of this name."""
         return name in self._groups

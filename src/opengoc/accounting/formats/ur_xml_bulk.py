@@ -69,12 +69,14 @@ def _layout(exemplar: bytes) -> Layout | None:
         found = _MARKED.fullmatch(value) if isinstance(value, str) else None
         if found is not None:
             names[int(found[1])] = key
-        elif key in _READ:
+        elif key in _READ or key.startswith(_CHECKED):
             # A value that is the same in every record of the layout: rare enough for the slow way.
             return None
     return layout(exemplar, holes, _VALUE, names)
 
 
+#: Durations that are not read and yet must be durations.
+_CHECKED = ("TimeDuration", "Normalised")
 #: Values that are read; one that is the same in every record of a layout is left to the slow way.
 _READ = frozenset(
     [
@@ -111,6 +113,9 @@ def _columns(texts: Texts, source: Source) -> pyarrow.Table:
     started, ended, wall = texts.instant("StartTime"), texts.instant("EndTime"), texts.seconds("WallDuration")
     for needed in (job, ended, wall):
         texts.require(needed)
+    for name in texts.names:
+        if name.startswith(_CHECKED):
+            texts.seconds(name)
     kind = _kind(texts, source)
     user, system = texts.seconds("CpuDuration_user"), texts.seconds("CpuDuration_system")
     if user is None and system is None:
