@@ -40,7 +40,7 @@ def readings(content: bytes, *, source: Source, known_from: datetime) -> Iterato
         for batch in _batches(content, source):
             yield _reading(batch, row, source, known_from)
             row += len(batch)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as error:
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         raise InvalidInput(str(source.path), source.format, f"cannot be read: {error}") from error
 
 

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 
 from opengoc.accounting.formats import lines
 from opengoc.accounting.formats.piece import Piece, Tail, text
@@ -75,6 +76,9 @@ def _record(line: bytes, header: _Header, source: Source) -> UsageRecord:
         fields = [float(value) for value in values]
     except ValueError:
         fields = [number(text(value), f"field {at}") for at, value in enumerate(values, 1)]
+    if not isfinite(sum(fields)):
+        # Infinity and what is no number are numbers to Python.
+        raise InvalidInput("line", None, "must hold numbers")
     if header.epoch is None:
         raise InvalidInput("header", None, "has no UnixStartTime: the times count from nowhere")
     job, submit, wait, run = fields[:4]
