@@ -32,7 +32,7 @@ from opengoc.accounting.reading import Fault, Reading, read
 from opengoc.accounting.seen import Known, Sorted
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State
-from opengoc.accounting.unpack import open_plain
+from opengoc.accounting.unpack import Window, open_plain
 from opengoc.base.errors import InvalidInput
 from opengoc.base.ids import canonical_json, digest, new_id
 from opengoc.base.instant import utc_now
@@ -80,15 +80,17 @@ def import_file(
     """
     table.declare(stores.lake)
     with open_plain(source.path) as plain, Known(stores.lake) as known:
-        block = plain.read(max(HEAD_BYTES, batch_bytes))
-        columns = tables.recognise(block)
+        window = Window(plain)
+        block = window.fill(max(HEAD_BYTES, batch_bytes))
+        head = bytes(block[:HEAD_BYTES])
+        columns = tables.recognise(head)
         if columns is not None:
             told = replace(source, format=columns)
             run = _Import(stores=stores, who=who, clock=clock, path=source.path, source=told)
-            run.columns(block + plain.read(_MOST_COLUMNS), known, progress)
+            run.columns(bytes(block) + plain.read(_MOST_COLUMNS), known, progress)
             return run.done()
-        form = recognise(block[:HEAD_BYTES]) if source.format == "auto" else source.format
-        told = replace(source, format=form, preamble=preamble(form, block[:HEAD_BYTES]))
+        form = recognise(head) if source.format == "auto" else source.format
+        told = replace(source, format=form, preamble=preamble(form, head))
         run = _Import(stores=stores, who=who, clock=clock, path=source.path, source=told)
         limit = batch_bytes
         while block:
@@ -97,8 +99,8 @@ def import_file(
             progress(plain.packed_done(), plain.packed_bytes, run.counts.read)
             # A record that does not end within the block needs a longer one.
             limit = batch_bytes if used else limit * 2
-            rest = block[used:]
-            block = rest + plain.read(max(0, limit - len(rest)))
+            window.drop(used)
+            block = window.fill(max(limit, len(block) - used))
     return run.done()
 
 
@@ -118,27 +120,28 @@ class _Import:
     first: datetime | None = None
     last: datetime | None = None
 
-    def tail(self, data: bytes, *, at_end: bool) -> Tail:
+    def tail(self, data: memoryview, *, at_end: bool) -> Tail:
         """What follows a block."""
         if not at_end:
             return Tail.OPEN
         # A per-job history file holds one ad and no banner.
-        alone = self.source.format == "condor-history" and not self.offset and b"***" not in data
+        first = self.source.format == "condor-history" and not self.offset
+        alone = first and b"***" not in bytes(data)
         return Tail.WHOLE if alone else Tail.ENDED
 
-    def block(self, data: bytes, tail: Tail, known: Known) -> int:
+    def block(self, data: memoryview, tail: Tail, known: Known) -> int:
         """Store what a block holds; gives how many of its bytes were used."""
         sha256 = digest(data)
         key = self._manifest_key(sha256, tail)
         with self.stores.database.read() as conn:
             manifest = facts.get(conn, _MANIFEST, key)
-        used = (
-            self._again(manifest.value)
-            if manifest is not None and manifest.value is not None
-            else self._anew(data, tail, known, key)
-        )
-        self.offset += used
-        self.line += data.count(b"\n", 0, used)
+        if manifest is None or manifest.value is None:
+            return self._anew(bytes(data), tail, known, key)
+        self._again(manifest.value)
+        used = int(manifest.value["used"])
+        # A manifest of an earlier release does not say how many lines these are.
+        lines = manifest.value.get("lines")
+        self._go_on(used, bytes(data[:used]).count(b"\n") if lines is None else lines)
         return used
 
     def columns(self, content: bytes, known: Known, progress: Progress) -> None:
@@ -167,7 +170,7 @@ class _Import:
         self.reasons += [f"line {each.line}: {each.reason}" for each in faults[:_REASONS]]
         with self.stores.database.begin() as conn:
             quarantine.put(conn, faults, now=now, who=self.who)
-            self._put_manifest(conn, key, len(content), self.counts - before, ended, now)
+            self._put_manifest(conn, key, len(content), 0, self.counts - before, ended, now)
         self._saw(*ended)
 
     def _row_fault(self, fault: Fault, sha256: str) -> Faulty:
@@ -209,13 +212,16 @@ class _Import:
             reasons=tuple(self.reasons),
         )
 
-    def _again(self, manifest: dict[str, Any]) -> int:
+    def _go_on(self, used: int, lines: int) -> None:
+        self.offset += used
+        self.line += lines
+
+    def _again(self, manifest: dict[str, Any]) -> None:
         """A block whose every record is known."""
         counts = manifest["counts"]
         known = counts["stored"] + counts["duplicate"] + counts["restated"]
         self.counts += Counts(duplicate=known, quarantined=counts["quarantined"])
         self._saw(*(datetime.fromisoformat(each) for each in manifest["ended"]))
-        return int(manifest["used"])
 
     def _anew(self, data: bytes, tail: Tail, known: Known, key: str) -> int:
         now = self.clock()
@@ -229,13 +235,14 @@ class _Import:
         faults = [faulty(fault, content, part, source=self.source, sha256=sha256) for fault in found.faults]
         room = _REASONS - len(self.reasons)
         self.reasons += [f"line {each.line}: {each.reason}" for each in faults[:room]]
-        counts = counted(compared, len(faults))
+        counts, lines = counted(compared, len(faults)), content.count(b"\n")
         ended = _ends(found)
         with self.stores.database.begin() as conn:
             quarantine.put(conn, faults, now=now, who=self.who)
-            self._put_manifest(conn, key, found.end, counts, ended, now)
+            self._put_manifest(conn, key, found.end, lines, counts, ended, now)
         self.counts += counts
         self._saw(*ended)
+        self._go_on(found.end, lines)
         return found.end
 
     def _manifest_key(self, sha256: str, tail: Tail) -> str:
@@ -244,9 +251,21 @@ class _Import:
         return digest(canonical_json([READER, source, self.offset == 0, tail.value, sha256]))
 
     def _put_manifest(
-        self, conn: Connection, key: str, used: int, counts: Counts, ended: list[datetime], now: datetime
+        self,
+        conn: Connection,
+        key: str,
+        used: int,
+        lines: int,
+        counts: Counts,
+        ended: list[datetime],
+        now: datetime,
     ) -> None:
-        value = {"used": used, "counts": asdict(counts), "ended": [each.isoformat() for each in ended]}
+        value = {
+            "used": used,
+            "lines": lines,
+            "counts": asdict(counts),
+            "ended": [each.isoformat() for each in ended],
+        }
         facts.assert_fact(
             conn, kind=_MANIFEST, key=key, value=value, valid=Interval(now), who=self.who, source="accounting"
         )

@@ -55,16 +55,38 @@ class Plain:
             self._check_swelling()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def read_into(self, room: memoryview) -> int:
+        """Put the next bytes there; fewer than fit only at the end. Raises InvalidInput as ``read``."""
+        filled = 0
+        while filled < len(room):
+            got = self._some_into(room[filled:])
+            if not got:
+                break
+            filled += got
+            self._given += got
+            self._check_swelling()
+        return filled
+
     def _some(self, size: int) -> bytes:
-        try:
+        with self._told():
             part: bytes = self._stream.read(size)
+        return part
+
+    def _some_into(self, room: memoryview) -> int:
+        with self._told():
+            got: int = self._stream.readinto(room)
+        return got
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise InvalidInput(
                 str(self._path),
                 self._packing or "plain",
                 f"cannot be read after {self._given} bytes: {error}",
             ) from error
-        return part
 
     def _check_swelling(self) -> None:
         if self._packing and self._given > _ALWAYS_BYTES + _SWELLS * self.packed_bytes:
@@ -73,6 +95,29 @@ class Plain:
                 f"{self.packed_bytes} bytes packed",
                 f"swells to more than {self._given} bytes: unpack it yourself if it is meant",
             )
+
+
+class Window:
+    """The next bytes of a file, in one piece of memory: new memory for each block costs as much as reading."""
+
+    def __init__(self, plain: Plain) -> None:
+        self._plain = plain
+        self._memory = bytearray()
+        self._filled = 0
+
+    def fill(self, size: int) -> memoryview:
+        """The next bytes, fewer than ``size`` only at the end; they stand until the next call."""
+        if len(self._memory) < size:
+            self._memory = self._memory[: self._filled] + bytearray(size - self._filled)
+        room = memoryview(self._memory)
+        self._filled += self._plain.read_into(room[self._filled : size])
+        return room[: self._filled]
+
+    def drop(self, used: int) -> None:
+        """Go on behind so many bytes."""
+        room, rest = memoryview(self._memory), self._filled - used
+        room[:rest] = room[used : self._filled]
+        self._filled = rest
 
 
 @contextmanager

@@ -18,6 +18,6 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(content: bytes | str) -> str:
+def digest(content: bytes | memoryview | str) -> str:
     """SHA-256 of the content, 64 hexadecimal digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
