@@ -25,15 +25,20 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
         yield client
 
 
+#: What dawdling visitors send: half a request, or whole ones whose answers they do not read.
+HALF = b"GET /rgsummary/xml HTTP/1.1\r\nHost: x\r\n"
+WHOLE = HALF + b"\r\n"
+
+
 def test_a_thousand_open_connections_do_not_keep_others_out(client: httpx.Client) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     address = (client.base_url.host, client.base_url.port or 80)
     idle = []
     try:
-        for _ in range(1000):
+        for number in range(1000):
             connection = socket.create_connection(address, timeout=10)
-            connection.sendall(b"GET /rgsummary/xml HTTP/1.1\r\nHost: x\r\n")
+            connection.sendall(HALF if number % 2 else WHOLE * 5)
             idle.append(connection)
         for path in ("/rgdowntime/xml", "/api/sites", "/healthz"):
             assert client.get(path, timeout=10).status_code == 200

@@ -11,6 +11,8 @@ from opengoc.cli.output import err, house_of
 
 app = typer.Typer()
 
+_MOST_FILES = 65_536
+
 
 @app.command()
 def serve(
@@ -36,5 +38,18 @@ def serve(
         raise Permanent(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another --port"
         ) from error
+    _allow_connections()
     err.print(f"Pages on http://{host}:{port}/ ; end with Ctrl-C")
-    uvicorn.Server(uvicorn.Config(create_app(house), log_level="warning")).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(create_app(house), log_level="warning", access_log=False)).run(
+        sockets=[listener]
+    )
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have: each visitor that dawdles holds one."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(_MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

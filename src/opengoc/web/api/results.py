@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +17,7 @@ from opengoc.monitoring.model import ProbeResult, RunOutcome, Status, Target
 from opengoc.registry.live import LiveRegistry
 from opengoc.registry.tokens import Right
 from opengoc.web.api.asking import Credentials, require
-from opengoc.web.api.models import GUARDED
+from opengoc.web.api.models import GUARDED, Problem
 from opengoc.web.api.route import problem
 
 router = APIRouter(prefix="/api", tags=["results"], responses=GUARDED)
@@ -64,13 +64,34 @@ class Taken(BaseModel):
     new: bool
 
 
+def _described(model: type[BaseModel]) -> Any:
+    """The schema of a body, by itself: FastAPI does not see the models of one that is streamed."""
+    whole = model.model_json_schema()
+    parts = whole.pop("$defs", {})
+
+    def in_place(piece: Any) -> Any:
+        if isinstance(piece, dict):
+            if "$ref" in piece:
+                return in_place(parts[piece["$ref"].rpartition("/")[2]]) | {
+                    key: value for key, value in piece.items() if key != "$ref"
+                }
+            return {key: in_place(value) for key, value in piece.items()}
+        return [in_place(each) for each in piece] if isinstance(piece, list) else piece
+
+    return in_place(whole)
+
+
 @router.post(
     "/results",
     response_model=Taken,
+    responses={
+        201: {"model": Taken, "description": "Kept"},
+        415: {"model": Problem, "description": "The body is coded"},
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": BatchIn.model_json_schema()}},
+            "content": {"application/json": {"schema": _described(BatchIn)}},
         }
     },
 )
