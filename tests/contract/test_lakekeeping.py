@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
 from tests.contract.conftest import StartPython
+from tests.unit.reports.example_week import week_rows, week_usage
 
 from opengoc.base.errors import InvalidInput, Temporary
 from opengoc.flows import lakekeeping
 from opengoc.flows.lakekeeping import Place
+from opengoc.reports import published
+from opengoc.reports.inputs import ReportInputs
+from opengoc.reports.weekly import build
 from opengoc.store import ledger
 from opengoc.store.database import Database, open_database
 from opengoc.store.lake import Lake
@@ -155,3 +162,43 @@ def test_changes_are_told_from_the_log_and_compaction_is_none(tmp_path: Path) ->
     assert joined is not None and not joined.partitions
     (tmp_path / "days" / "_delta_log" / f"{2:020}.json").unlink()
     assert lake.changes("days", after=1, until=4) is None
+
+
+def test_a_published_figure_keeps_its_version_from_a_vacuum_after_years(
+    tmp_path: Path, sqlite_database: Database
+) -> None:
+    place = Place(home=tmp_path, database=sqlite_database, lake=Lake(tmp_path / "lake"))
+    fill(place.lake, 3)
+    named = place.lake.version("numbers")
+    place.lake.append("numbers", pyarrow.table({"n": [7]}), batch_id="later")
+    lakekeeping.compact(place, "numbers")
+    make_old(tmp_path / "lake" / "numbers")
+    publish(sqlite_database, {"table": "numbers", "version": named})
+    assert lakekeeping.vacuum(place, "numbers", dry_run=True) == 1
+    assert lakekeeping.vacuum(place, "numbers") == 1
+    then = place.lake.query("FROM numbers", tables=["numbers"], as_of_version={"numbers": named})
+    assert len(then) == 3000
+
+
+def make_old(folder: Path) -> None:
+    """Files and what the log says of them, as if all had been years ago."""
+    long_ago = time.time() - YEARS.total_seconds()
+    for file in folder.glob("*.parquet"):
+        os.utime(file, (long_ago, long_ago))
+    for log in (folder / "_delta_log").glob("*.json"):
+        log.write_text(
+            re.sub(r'"deletionTimestamp":\d+', f'"deletionTimestamp":{long_ago * 1000:.0f}', log.read_text())
+        )
+
+
+def publish(database: Database, evidence: dict[str, Any]) -> None:
+    """A report of one figure at least that rests on this evidence."""
+    weeks = [
+        replace(week_usage(name, week_rows(name, 1)), evidence=evidence) for name in ("2026-W46", "2026-W45")
+    ]
+    inputs = ReportInputs(vos=("cms",), usage=weeks[0], before=weeks[1])
+    moment = datetime(2026, 11, 17, 9, tzinfo=UTC)
+    with database.begin() as conn:
+        published.publish(
+            conn, build(inputs, "2026-W46", moment, moment), (), feed=7, who="production coordinator"
+        )

@@ -34,10 +34,10 @@ _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 #: Tries against other writers before an append gives up as Temporary.
 _COMMIT_TRIES = 20
 #: Versions are the evidence behind published reports: each stays readable for a year and a month. Files that
-#: compaction replaced are forgotten sooner by the newest version, and never removed: see the decision record.
+#: compaction replaced are remembered as long, or vacuum would take them for older than they are.
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 400 days",
-    "delta.deletedFileRetentionDuration": "interval 30 days",
+    "delta.deletedFileRetentionDuration": "interval 400 days",
 }
 
 
