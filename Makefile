@@ -52,7 +52,11 @@ test: system-test setup lint ## Everything: lint, then all tests on real HTCondo
 		tests/integration tests/acceptance tests/contract tests/unit
 
 test-faults: system-test setup ## Kill, fill, cut off and race: what must not lose or double a record
-	@$(BIN)/pytest tests/integration/test_accounting_faults.py tests/integration/test_import_killed.py tests/integration/test_accounting_receiver.py tests/contract/test_import.py tests/contract/test_ingest.py
+	@# 200 imports are killed, and readers are given 500 broken inputs of each format.
+	@GOC_KILLS=200 GOC_FUZZ=500 $(BIN)/pytest tests/integration/test_accounting_faults.py \
+		tests/integration/test_import_killed.py tests/integration/test_accounting_receiver.py \
+		tests/unit/accounting/test_readers_fuzzed.py tests/contract/test_live_sources.py \
+		tests/contract/test_import.py tests/contract/test_ingest.py
 
 bench: setup ## Benchmarks; they print figures and never fail on a time
 	@for bench in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$bench .py); done

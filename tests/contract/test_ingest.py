@@ -372,6 +372,22 @@ def test_a_record_from_the_future_is_stored_by_a_retry_once_its_time_has_come(si
     assert [row.jobs for row in rows] == [1]
 
 
+def test_a_clock_that_was_set_back_loses_nothing_and_stores_nothing_twice(site: Site) -> None:
+    site.append(records(1, 2))
+    site.collect()
+    site.now -= timedelta(days=2)
+    # To such a clock, what ends now ends in the future.
+    site.append(record(3))
+    assert site.collect().counts == Counts(quarantined=1)
+    site.now += timedelta(days=2)
+    site.append(record(4))
+    assert site.collect().counts == Counts(stored=1)
+    entries = site.in_quarantine()
+    done = retry.retry(entries, {site.source.name: site.source}, site.stores, who="test", now=site.now)
+    assert (done.resolved, done.stored) == (1, 1)
+    assert site.sums() == (4, 400.0)
+
+
 def test_a_folder_of_files_per_job_is_read_file_by_file(site: Site) -> None:
     folder = site.path.with_name("per-job")
     folder.mkdir()
