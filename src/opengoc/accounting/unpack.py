@@ -98,7 +98,7 @@ class Plain:
 
 
 class Window:
-    """The next bytes of a file, in one piece of memory: new memory for each block costs as much as reading."""
+    """The next bytes of a file, in one piece of memory: new memory for each block costs as much as that."""
 
     def __init__(self, plain: Plain) -> None:
         self._plain = plain
