@@ -26,7 +26,7 @@ from opengoc.accounting.source import Source
 from opengoc.app import House
 from opengoc.base.errors import Conflict, InvalidInput, Temporary
 from opengoc.base.instant import format_instant, utc_now
-from opengoc.store.hold import hold
+from opengoc.store.writer import sole_writer
 
 router = APIRouter(prefix="/accounting")
 
@@ -185,7 +185,7 @@ class _Named:
 
 def _store(house: House, intake: _Intake, content: bytes, named: _Named, source: Source) -> JSONResponse:
     try:
-        with intake.lock, hold(house.home, "accounting"):
+        with intake.lock, sole_writer(house.home, house.database, "accounting"):
             receipt = _receive(house, intake, content, named, source)
     except Temporary as error:
         return _later(str(error), error.retry_after)
