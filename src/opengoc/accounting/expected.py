@@ -20,8 +20,9 @@ from opengoc.store import facts
 from opengoc.store.facts import Fact
 
 KIND = "accounting-expected"
-#: A source that was not heard of for so long is silent, unless it is said otherwise.
-SILENT_HOURS = 24.0
+#: A source that was not heard of for so long is silent, unless it is said otherwise: what comes once a day
+#: may be half a day late.
+SILENT_HOURS = 36.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ def _state(conn: Connection, gap: Gap, before: Fact | None, now: datetime) -> No
 def _lasting(value: dict[str, Any]) -> dict[str, Any]:
     """What a finding says that does not grow by the minute while it lasts."""
     lasting = {name: said for name, said in value["evidence"].items() if name not in GROWING}
-    return {**value, "evidence": lasting, "to": None}
+    return {**value, "evidence": lasting, "to": None, "from": None}
 
 
 def _write(conn: Connection, gap: Gap, seen: Interval, before: Fact, *, why: str) -> None:

@@ -75,6 +75,20 @@ class DayState:
     #: Why it is no alarm, e.g. that the site was down.
     explained: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """The day as JSON values."""
+        return {
+            "source": self.source,
+            "records": self.records,
+            "site": self.site,
+            "day": self.day.isoformat(),
+            "state": self.state.value,
+            "lacking": self.state in LACKING,
+            "jobs": self.jobs,
+            "reason": self.reason,
+            "explained": self.explained,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
@@ -130,6 +144,28 @@ class Watched:
             self._found[of] = self._lacking(day(of))
         return self._found[of]
 
+    def gap(
+        self,
+        what: What,
+        window: Interval,
+        reason: str,
+        *,
+        mark: str,
+        evidence: Mapping[str, Any] | None = None,
+        explained: str = "",
+    ) -> Gap:
+        """A gap of this source."""
+        return Gap(
+            source=self.state.source,
+            site=self.state.site,
+            what=what,
+            window=window,
+            reason=reason,
+            evidence=evidence or {},
+            explained=explained,
+            mark=mark,
+        )
+
     def _lacking(self, window: Interval) -> str:
         if _covers(self.told.settled, window):
             return ""
@@ -178,7 +214,7 @@ def day_states(watched: Watched, window: Interval, *, as_of: datetime) -> list[D
 
 def gaps(watched: Watched, window: Interval, *, as_of: datetime) -> list[Gap]:
     """What a source lacks of a bounded window, as known at ``as_of``."""
-    found = [*_silence(watched, as_of), *_lost(watched), *_runs(watched), *_holes(watched)]
+    found = [*_silence(watched, window, as_of), *_lost(watched), *_runs(watched), *_holes(watched)]
     found += _few(watched, window, as_of)
     return [each for each in found if each.window.overlaps(window)]
 
@@ -223,7 +259,7 @@ def _is_read_today(watched: Watched, today: Interval) -> bool:
     return state.state is State.OK and read is not None and read >= today.start and not lost and not failed
 
 
-def _silence(watched: Watched, as_of: datetime) -> Iterator[Gap]:
+def _silence(watched: Watched, window: Interval, as_of: datetime) -> Iterator[Gap]:
     """Stretches for which the source was not heard of longer than it may be."""
     state, allowed = watched.state, watched.silent_hours
     heard = max(
@@ -242,12 +278,11 @@ def _silence(watched: Watched, as_of: datetime) -> Iterator[Gap]:
         said = state.reason if broken else f"silent since {heard:%Y-%m-%d %H:%M} UTC"
         if heard <= stretch.start and not broken:
             said = f"nothing came since it is expected, {stretch.start:%Y-%m-%d %H:%M} UTC"
-        yield Gap(
-            source=state.source,
-            site=state.site,
-            what=What.SILENT,
-            window=quiet,
-            reason=said,
+        never = not state.read_through and not watched.expectations
+        yield watched.gap(
+            What.SILENT,
+            Interval(max(start, window.start), end) if never and window.start < end else quiet,
+            said,
             evidence={
                 "heard": format_instant(state.read_through) if state.read_through else None,
                 "silent_hours": round(quiet.seconds / _HOUR, 2),
@@ -256,7 +291,7 @@ def _silence(watched: Watched, as_of: datetime) -> Iterator[Gap]:
                 "state": state.state.value,
             },
             explained="the site was down" if unexplained <= allowed and watched.outages else "",
-            mark=format_instant(start) if state.read_through or watched.expectations else "never",
+            mark="never" if never else format_instant(start),
         )
 
 
@@ -271,49 +306,25 @@ def _lost(watched: Watched) -> Iterator[Gap]:
     for lost in watched.state.gaps:
         window = Interval(lost.start, lost.end)
         if not _covers(watched.told.settled, window):
-            yield Gap(
-                source=watched.state.source,
-                site=watched.state.site,
-                what=What.LOST,
-                window=window,
-                reason=lost.reason,
-                mark=format_instant(lost.start),
-            )
+            yield watched.gap(What.LOST, window, lost.reason, mark=format_instant(lost.start))
 
 
 def _runs(watched: Watched) -> Iterator[Gap]:
     for part, run in watched.told.failed:
-        yield Gap(
-            source=watched.state.source,
-            site=watched.state.site,
-            what=What.RUN,
-            window=part,
-            reason=run.words,
-            evidence={
-                "outcome": run.outcome.value,
-                "backlog": run.backlog,
-                "told_at": format_instant(run.at),
-            },
-            mark=format_instant(part.start),
-        )
+        told = {"outcome": run.outcome.value, "backlog": run.backlog, "told_at": format_instant(run.at)}
+        yield watched.gap(What.RUN, part, run.words, evidence=told, mark=format_instant(part.start))
 
 
 def _holes(watched: Watched) -> Iterator[Gap]:
     for hole in watched.holes:
         if not _covers(watched.told.settled, hole.around):
-            yield Gap(
-                source=watched.state.source,
-                site=watched.state.site,
-                what=What.SEQUENCE,
-                window=hole.around,
-                reason=hole.words,
-                evidence={
-                    "first": hole.first,
-                    "last": hole.last,
-                    "noticed_at": format_instant(hole.noticed_at),
-                },
-                mark=f"{format_instant(hole.around.start)}/{hole.first}",
-            )
+            numbers = {
+                "first": hole.first,
+                "last": hole.last,
+                "noticed_at": format_instant(hole.noticed_at),
+            }
+            mark = f"{format_instant(hole.around.start)}/{hole.first}"
+            yield watched.gap(What.SEQUENCE, hole.around, hole.words, evidence=numbers, mark=mark)
 
 
 def _few(watched: Watched, window: Interval, as_of: datetime) -> Iterator[Gap]:
@@ -333,12 +344,10 @@ def _few_on(watched: Watched, of: date) -> Gap | None:
         return None
     down = _hours(span, watched.outages)
     explained = down > 0 and jobs >= usual.least(1 - down / 24)
-    return Gap(
-        source=watched.state.source,
-        site=watched.state.site,
-        what=What.FEW,
-        window=span,
-        reason=f"{jobs} jobs ended where {usual.jobs:.0f} are usual",
+    return watched.gap(
+        What.FEW,
+        span,
+        f"{jobs} jobs ended where {usual.jobs:.0f} are usual",
         evidence={
             "jobs": jobs,
             "usual": usual.jobs,

@@ -13,7 +13,7 @@ from opengoc.accounting import expected, findings
 from opengoc.accounting import runs as told
 from opengoc.accounting.expected import SILENT_HOURS, Expectation
 from opengoc.accounting.findings import Finding
-from opengoc.accounting.gaps import LACKING, DayState, Gap
+from opengoc.accounting.gaps import Gap
 from opengoc.accounting.model import Kind
 from opengoc.accounting.runs import Outcome, Run
 from opengoc.accounting.source import Source
@@ -173,7 +173,7 @@ def gaps(
     emit(
         {
             "findings": [each.to_json() for each in found],
-            "days": [day_json(each) for each in looked.days],
+            "days": [each.to_json() for each in looked.days],
             "as_of": moment,
         },
         as_json=as_json,
@@ -196,21 +196,6 @@ def window_of(start: str | None, end: str | None, name: str | None) -> Interval:
     if start is None or end is None:
         raise InvalidInput("--from, --to", (start, end), "give both, or --week")
     return Interval(parse_instant(start, "--from"), parse_instant(end, "--to"))
-
-
-def day_json(each: DayState) -> dict[str, Any]:
-    """One day of a source as JSON values."""
-    return {
-        "source": each.source,
-        "records": each.records,
-        "site": each.site,
-        "day": each.day.isoformat(),
-        "state": each.state.value,
-        "lacking": each.state in LACKING,
-        "jobs": each.jobs,
-        "reason": each.reason,
-        "explained": each.explained,
-    }
 
 
 def _finding(gap: Gap, known: dict[str, Finding], now: datetime) -> Finding:

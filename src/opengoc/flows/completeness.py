@@ -20,6 +20,7 @@ from opengoc.accounting.norm import WEEKS
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State
 from opengoc.accounting.usage import Question, usage
+from opengoc.base.errors import Conflict
 from opengoc.base.interval import Interval, day
 from opengoc.registry.downtime import Severity
 from opengoc.registry.reading import load_registry
@@ -72,6 +73,14 @@ def review(database: Database, lake: Lake, sources: Sequence[Source], *, now: da
     start = day(min(now - _LOOK_BACK, since or now).date()).start
     window = Interval(start, day(now.date()).end)
     looked = look(database, lake, sources, window=window, as_of=now)
+    try:
+        return _keep(database, looked, window, now)
+    except Conflict:
+        # Somebody else reviewed meanwhile, and found the same.
+        return _keep(database, looked, window, now)
+
+
+def _keep(database: Database, looked: Looked, window: Interval, now: datetime) -> list[Finding]:
     with database.begin() as conn:
         gone = {each.gap.source for each in findings.standing(conn)} - set(looked.sources)
         # A source that is expected no more lacks nothing.

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -154,7 +154,7 @@ def accounting_json(
             "kind": kind,
             "weeks": list(seen.asked.weeks),
             "figures": [figure.to_json() for figure in figures],
-            "days": [_day_json(each) for each in seen.days],
+            "days": [each.to_json() for each in seen.days],
             "findings": [each.to_json() for each in seen.findings],
             "quarantine": [
                 {"source": source, "reason": reason, "entries": count}
@@ -279,17 +279,3 @@ def _reasons(entries: Iterable[Faulty]) -> list[tuple[tuple[str, str], int]]:
 def _alike(reason: str) -> str:
     """A reason without the job and the values that it names, which may be somebody's: its rule."""
     return _QUOTED.sub("…", reason.rpartition(": ")[2])[:120]
-
-
-def _day_json(each: DayState) -> dict[str, Any]:
-    day: date = each.day
-    return {
-        "source": each.source,
-        "records": each.records,
-        "site": each.site,
-        "day": day.isoformat(),
-        "state": each.state.value,
-        "jobs": each.jobs,
-        "reason": each.reason,
-        "explained": each.explained,
-    }

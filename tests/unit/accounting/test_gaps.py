@@ -132,7 +132,7 @@ def test_silence_while_the_site_is_down_is_explained_and_its_days_lack_all_the_s
     assert (gap.explained, gap.evidence["site_down_hours"]) == ("the site was down", 50.0)
     tuesday = days(source, as_of=heard + 60 * HOUR)[date(2026, 11, 17)]
     assert (tuesday.state, tuesday.explained) == (Completeness.PARTIAL, "the site was down for 24.0 hours")
-    (gap,) = found(source, as_of=heard + 75 * HOUR)
+    (gap,) = found(source, as_of=heard + 90 * HOUR)
     assert gap.explained == ""
 
 
