@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,31 @@ def test_transfers_whose_probe_timed_out_are_missing_with_that_run_and_never_nou
         ("partial", "value"),
     ]
     assert "source fts-probe: run from 2026-11-02T00:00:00Z, ok" in [c["what"] for c in told[-1]["causes"]]
+
+
+def test_a_command_that_fails_is_an_unread_source_and_its_reason_is_told(home: Path) -> None:
+    (home / "goc.toml").write_text(
+        f"""[[accounting]]
+name = "slurm"
+kind = "sacct-live"
+command = ["{sys.executable}", "-c", "import sys; sys.exit('sacct: error: Connection refused')"]
+records = "pilot"
+site = "ITB-SLURM"
+"""
+    )
+    failed = goc(home, "accounting", "collect", "--json")
+    assert failed.returncode == 1, failed.stderr
+    (source,) = json.loads(failed.stdout)
+    assert (source["state"], source["read"]) == ("missing", 0)
+    assert source["reason"].endswith("ended with 1: sacct: error: Connection refused")
+    lacking = goc(home, "accounting", "gaps", "--week", WEEK, "--json")
+    (gap,) = json.loads(lacking.stdout)["findings"]
+    assert (lacking.returncode, gap["what"], gap["reason"]) == (1, "silent", source["reason"])
+    report = answer(home, "report", "weekly", "--week", WEEK)
+    jobs = figure(report, "pilot_jobs", vo="cms")
+    assert (jobs["state"], jobs["value"]) == ("missing", None)
+    assert jobs["reason"].startswith("slurm: ")
+    assert "Connection refused" in jobs["reason"]
 
 
 def test_a_source_that_is_expected_no_more_may_be_silent(home: Path) -> None:
