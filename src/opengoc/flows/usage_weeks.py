@@ -138,14 +138,12 @@ def _is_expected(states: Sequence[DayState]) -> bool:
 
 def _coverage(states: Sequence[DayState], source: Watched) -> Coverage:
     """Which days a source has whole; of a day that it is not expected to report nothing lacks."""
+    lacking = [each for each in states if each.state in LACKING]
+    why = "; the site was down" if all(each.explained for each in lacking) else ""
     return Coverage(
         source=source.state.source,
         kind=source.state.kind,
         site=source.state.site or "",
         days=frozenset(each.day for each in states if each.state not in LACKING),
-        reasons={
-            each.day: f"{each.reason}; the site was down" if each.explained else each.reason
-            for each in states
-            if each.state in LACKING
-        },
+        reasons={each.day: f"{each.reason}{why}" for each in lacking},
     )
