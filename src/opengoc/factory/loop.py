@@ -276,7 +276,12 @@ class Runner:
         )
 
     def _ramp(self) -> Ramp:
-        """What was sent of late; a bucket has to hold what comes between two cycles."""
+        """What was sent of late, where a rate asks; a bucket has to hold what comes between two cycles."""
+        configuration = self._force.configuration
+        rates = [configuration.limits.max_per_minute]
+        rates += [entry.max_per_minute for entry in configuration.entries.values()]
+        if rates.count(None) == len(rates):
+            return Ramp()
         seconds = max(Ramp.burst_seconds, self._loop.cycle_seconds)
         with self._loop.database.read() as connection:
             return Ramp(sent=sent_of_late(connection, now=utc_now()), burst_seconds=seconds)
