@@ -1,7 +1,7 @@
 """How long the A/R of one day takes: 1,100 resources × 3 metrics × 96 results. Goal: 2 s of one core.
 
 Prints for each profile the pure computation alone, and the whole way from the lake to the counters.
-Run: python bench/availability.py
+Run: python -m bench.availability
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ ANSWERS = [Status.OK] * 18 + [Status.WARNING, Status.CRITICAL]
 Results = dict[Endpoint, dict[str, list[tuple[int, Status]]]]
 
 
-def day_of_results(seed: int) -> Results:
-    """Results in random order."""
+def day_of_results(seed: int, *, resources: int = RESOURCES, a_day: int = RESULTS) -> Results:
+    """Results in random order, ``a_day`` of each metric."""
     chance = random.Random(seed)
     samples: Results = {}
-    for number in range(RESOURCES):
+    step = DAY // a_day
+    for number in range(resources):
         metrics = samples.setdefault(Endpoint(f"site-{number % SITES}", f"resource-{number}", "CE"), {})
         for metric in range(METRICS):
             results = [
-                (START + 900 * n + chance.randrange(900), chance.choice(ANSWERS)) for n in range(RESULTS)
+                (START + step * n + chance.randrange(step), chance.choice(ANSWERS)) for n in range(a_day)
             ]
             chance.shuffle(results)
             metrics[f"metric-{metric}"] = results

@@ -2,7 +2,7 @@
 
 1,100 resources × 3 metrics × 96 results a day × 31 days = 9.8 million results. Goals: from scratch 30 s, the
 corrected month of one site 0.2 s, memory below 1 GiB, cost linear in results.
-Run: python bench/availability_month.py [days] [sqlite url]
+Run: python -m bench.availability_month [days] [sqlite url]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow
 import pyarrow.compute
-from availability import DAY, SITES, START, day_of_results
+from bench.availability import DAY, SITES, START, day_of_results
 
 from opengoc.base.interval import Interval
 from opengoc.monitoring import store

@@ -1,8 +1,9 @@
 """What the old addresses cost over the whole registry: CPU of ``goc serve`` a request, beside the peer's.
 
-    python bench/endpoints.py ../shared/data/topology [--requests 200]
+    python -m bench.endpoints [TREE] [--requests 200]
 
-The peer is OSG Topology's web application over the same data on the same machine.
+TREE is a registry tree, by default ``topology`` of $GOC_SHARED_DATA. The peer is OSG Topology's web application
+over the same data on the same machine.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ REQUESTS = [
     ("/vosummary/xml", "vosummary", None, 40),
     ("/miscproject/xml", "miscproject", None, 101),
     ("/miscresource/json", "miscresource", None, 155),
+    ("/vosummary/json", "vosummary, JSON", None, None),
+    ("/miscproject/json", "miscproject, JSON", None, None),
+    ("/miscsite/json", "miscsite", None, None),
+    ("/miscfacility/json", "miscfacility", None, None),
+    ("/rgdowntime/ical", "rgdowntime, calendar", None, None),
 ]
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
@@ -59,10 +65,14 @@ def measure(client: httpx.Client, pid: int, request: str, headers: dict[str, str
 
 def main() -> None:
     """Import, serve, ask, print."""
+    shared = Path(os.environ.get("GOC_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tree", type=Path)
+    parser.add_argument("tree", type=Path, nargs="?", default=shared / "topology")
     parser.add_argument("--requests", type=int, default=200)
     given = parser.parse_args()
+    if not given.tree.is_dir():
+        print(f"no registry tree in {given.tree}: name one")
+        return
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         goc = [sys.executable, "-m", "opengoc", "--home", folder]
         start = time.monotonic()
@@ -93,17 +103,17 @@ def report(client: httpx.Client, server: subprocess.Popen[bytes], start: float, 
         except httpx.TransportError:
             time.sleep(0.05)
     print(f"start to the first whole answer {time.monotonic() - start:6.2f} s      (limit 3)")
-    print(f"\n{'CPU ms a request':<30}{'plain':>8}{'gzip':>8}{'304':>8}{'limit':>8}{'peer':>8}")
+    print(f"\n{'CPU ms a request':<30}{'plain':>8}{'gzip':>8}{'zstd':>8}{'304':>8}{'limit':>8}{'peer':>8}")
     for request, name, limit, peer in REQUESTS:
-        plain, gzip = ({"Accept-Encoding": encoding} for encoding in ("identity", "gzip"))
+        plain, gzip, zstd = ({"Accept-Encoding": name} for name in ("identity", "gzip", "zstd"))
         tag = client.get(request, headers=plain).headers["etag"]
         costs = [
             measure(client, server.pid, request, headers, count)
-            for headers in (plain, gzip, plain | {"If-None-Match": tag})
+            for headers in (plain, gzip, zstd, plain | {"If-None-Match": tag})
         ]
-        print(f"{name:<30}" + "".join(f"{cost:8.2f}" for cost in costs) + f"{limit or '':>8}{peer:>8}")
+        print(f"{name:<30}" + "".join(f"{cost:8.2f}" for cost in costs) + f"{limit or '':>8}{peer or '':>8}")
     first = first_time(client, server.pid)
-    print(f"{'rgsummary, never asked before':<30}{first:8.2f}{'':>16}{10:>8}{49:>8}")
+    print(f"{'rgsummary, never asked before':<30}{first:8.2f}{'':>24}{10:>8}{49:>8}")
     print(f"\nmemory {memory_mib(server.pid):.0f} MiB")
 
 
