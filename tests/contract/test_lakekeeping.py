@@ -143,11 +143,14 @@ def test_the_days_that_are_replaced_are_replaced_whole_and_one_of_two_at_once_is
     with pytest.raises(Temporary, match="replaced by another"):
         lake.replace("sums", new, expect=before, partition="day", days={monday}, marks={"reached": 3})
     assert lake.query("SELECT n FROM sums ORDER BY n", tables=["sums"])["n"].to_pylist() == [3, 9]
-    assert (lake.mark("sums", "reached"), lake.mark("sums", "reached", version=before)) == (2, 1)
+    assert (lake.marks("sums", ["reached"]), lake.marks("sums", ["reached", "x"], version=before)) == (
+        {"reached": 2},
+        {"reached": 1},
+    )
     at = lake.version("sums")
     lake.replace("sums", new, expect=at, partition="day", days=set(), marks={"reached": 4})
     assert lake.query("SELECT n FROM sums ORDER BY n", tables=["sums"])["n"].to_pylist() == [3, 9]
-    assert lake.mark("sums", "reached") == 4
+    assert lake.marks("sums", ["reached"]) == {"reached": 4}
 
 
 def test_changes_are_told_from_the_log_and_compaction_is_none(tmp_path: Path) -> None:

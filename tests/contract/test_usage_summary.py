@@ -135,7 +135,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(steps=STEPS)
 def test_summary_and_records_say_the_same_after_anything(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -199,6 +199,27 @@ def test_only_partitions_that_changed_are_computed(here: Installation) -> None:
     assert summary.refresh(here.lake, here.database).partitions == 4
     here.lake.compact(table.TABLE)
     assert summary.refresh(here.lake, here.database).partitions == 0
+
+
+def test_other_sources_of_a_day_stay_and_a_grant_that_comes_later_is_applied(here: Installation) -> None:
+    job = replace(RECORD, global_job_id="host#4711.0#1", vo=None, ended_at=MONDAY + timedelta(days=5))
+    here.store("a", RECORD, job)
+    here.store("b", replace(RECORD, global_job_id="b"))
+    summary.refresh(here.lake, here.database)
+    here.store("c", replace(GRANT, global_job_id="4711"))
+    # Its own day and source, and those of the job.
+    assert summary.refresh(here.lake, here.database).partitions == 2
+    here.store("a", replace(RECORD, global_job_id="2"))
+    assert summary.refresh(here.lake, here.database).partitions == 1
+    question = here.question(("vo", "source", "day"))
+    answered = usage(here.lake, question)
+    assert answered.summary_version is not None
+    assert answered.rows == here.records_say(question)
+    assert [(*row.dimensions.values(), row.jobs) for row in answered.rows] == [
+        ("cms", "a", "2026-11-16", "batch", 2),
+        ("cms", "b", "2026-11-16", "batch", 1),
+        ("granted", "a", "2026-11-21", "batch", 1),
+    ]
 
 
 def test_a_database_that_was_put_back_makes_the_summary_anew(here: Installation, tmp_path: Path) -> None:

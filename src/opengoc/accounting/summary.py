@@ -98,14 +98,12 @@ def covering(lake: Lake, question: Question, table_version: int | None) -> int |
         return None
     if not _of_whole_days(question.window):
         return None
-    reached, known, rules = (
-        lake.mark(SUMMARY_TABLE, name, version=version) for name in (_VERSION, _KNOWN, _RULES)
-    )
-    if reached is None or known is None or rules != corrections.rule_set(question.corrections).number:
+    marks = lake.marks(SUMMARY_TABLE, _MARKS, version=version)
+    if not marks or marks[_RULES] != corrections.rule_set(question.corrections).number:
         return None
-    if reached > table_version or _EPOCH + known * _MICROSECOND > question.as_of:
+    if marks[_VERSION] > table_version or _EPOCH + marks[_KNOWN] * _MICROSECOND > question.as_of:
         return None
-    changes = lake.changes(table.TABLE, after=reached, until=table_version)
+    changes = lake.changes(table.TABLE, after=marks[_VERSION], until=table_version)
     return version if changes is not None and not changes.partitions else None
 
 
@@ -126,7 +124,7 @@ def refresh(lake: Lake, database: Database) -> Refreshed:
     if version is None:
         return Refreshed(partitions=0, rows=0, rebuilt=False, table_version=None)
     at = lake.version(SUMMARY_TABLE)
-    marks = {name: lake.mark(SUMMARY_TABLE, name, version=at) for name in _MARKS} if at is not None else {}
+    marks = lake.marks(SUMMARY_TABLE, _MARKS, version=at)
     with database.read() as conn:
         rules = _rules(conn, marks.get(_CHANGE))
     touched = _touched(lake, version, marks, rules)
@@ -142,7 +140,7 @@ def refresh(lake: Lake, database: Database) -> Refreshed:
         days=None if touched is None else {each for each, _ in touched},
         marks={
             _VERSION: version,
-            _KNOWN: max(known, (touched is not None and marks[_KNOWN]) or 0),
+            _KNOWN: known if touched is None else max(known, marks[_KNOWN]),
             _RULES: corrections.rule_set(rules.standing).number,
             _CHANGE: rules.change,
         },
@@ -163,9 +161,7 @@ def _rules(conn: Connection, change: int | None) -> _Rules:
     return _Rules(standing=corrections.standing(conn), change=last, changed=changed)
 
 
-def _touched(
-    lake: Lake, version: int, marks: Mapping[str, int | None], rules: _Rules
-) -> set[Partition] | None:
+def _touched(lake: Lake, version: int, marks: Mapping[str, int], rules: _Rules) -> set[Partition] | None:
     """The partitions that are not as they should be; None when that is not known: all of them then."""
     reached = marks.get(_VERSION)
     if reached is None or reached > version:

@@ -127,7 +127,7 @@ class Lake:
     ) -> None:
         """Put rows in place of all that is there of ``days`` of a partition (None: of all), in one commit.
 
-        ``marks`` are kept by the same commit, see ``mark``. ``expect`` is the version that the rows were made
+        ``marks`` are numbers that the same commit keeps. ``expect`` is the version that the rows were made
         from, None where there was no table. Raises Temporary when another replacement came after it, or when
         the disk is full: nothing is kept then.
         """
@@ -148,11 +148,13 @@ class Lake:
         except (OSError, DeltaError) as error:
             raise _translate(table, error) from error
 
-    def mark(self, table: str, name: str, *, version: int | None = None) -> int | None:
-        """The number last kept under a name by ``replace``, as of a version; None before the first."""
+    def marks(self, table: str, names: Sequence[str], *, version: int | None = None) -> dict[str, int]:
+        """The numbers that ``replace`` last kept under names, as of a version; absent where it kept none."""
         standing = self._open(table, version)
-        found = None if standing is None else standing.transaction_version(name)
-        return None if found is None else int(found)
+        if standing is None:
+            return {}
+        found = {name: standing.transaction_version(name) for name in names}
+        return {name: int(number) for name, number in found.items() if number is not None}
 
     def tables(self) -> list[str]:
         """Names of the tables that were ever appended to, sorted."""
