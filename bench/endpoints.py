@@ -2,8 +2,8 @@
 
     python -m bench.endpoints [TREE] [--requests 200]
 
-TREE is a registry tree, by default ``topology`` of $GOC_SHARED_DATA. The peer is OSG Topology's web application
-over the same data on the same machine.
+TREE is a registry tree, by default ``topology`` of $GOC_SHARED_DATA. The peer is OSG Topology's web
+application over the same data on the same machine.
 """
 
 from __future__ import annotations

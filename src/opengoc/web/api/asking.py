@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -48,6 +49,23 @@ def moment(text: str | None, name: str) -> datetime | None:
         raise InvalidInput(name, text, "lies beyond the calendar") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What every list is asked with."""
+
+    as_of: datetime | None
+    limit: int
+    after: str | None
+
+
+def asked(as_of: AsOf = None, limit: Limit = 1000, after: After = None) -> Asked:
+    """The moment that is asked about, and the part of the list. Raises InvalidInput."""
+    return Asked(as_of=moment(as_of, "as_of"), limit=limit, after=after)
+
+
+Asking = Annotated[Asked, Depends(asked)]
+
+
 def house_of(request: Request) -> House:
     """The installation."""
     house: House = request.app.state.house
@@ -63,15 +81,13 @@ def registry_at(request: Request, as_of: datetime | None) -> Registry:
     return past.at(as_of)
 
 
-def page(
-    entries: Iterable[tuple[str, T]], *, limit: int, after: str | None, as_of: datetime | None
-) -> Page[Any]:
-    """The part of a list behind ``after``; entries come with their keys, in any order."""
-    behind = (entry for entry in entries if after is None or entry[0] > after)
+def page(entries: Iterable[tuple[str, T]], asked: Asked) -> Page[Any]:
+    """The part of a list that is asked for; entries come with their keys, in any order."""
+    behind = (entry for entry in entries if asked.after is None or entry[0] > asked.after)
     ordered = sorted(behind, key=lambda entry: entry[0])
-    shown = ordered[:limit]
+    shown = ordered[: asked.limit]
     last = shown[-1][0] if len(ordered) > len(shown) else None
-    return Page(items=[value for _, value in shown], next=last, as_of=as_of)
+    return Page(items=[value for _, value in shown], next=last, as_of=asked.as_of)
 
 
 def require(request: Request, credentials: HTTPAuthorizationCredentials | None, right: Right) -> Token:

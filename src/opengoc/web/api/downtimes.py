@@ -22,7 +22,7 @@ from opengoc.registry.tree import KINDS
 from opengoc.store import facts
 from opengoc.store.facts import Fact
 from opengoc.web.api.asking import (
-    After,
+    Asking,
     AsOf,
     Credentials,
     Limit,
@@ -57,19 +57,16 @@ Kind = Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
 @router.get("/downtimes")
 def downtimes(
     request: Request,
-    as_of: AsOf = None,
+    asked: Asking,
     resource: Wanted = None,
     site: Wanted = None,
     state: DowntimeState | None = None,
     from_: Annotated[Moment, Query(alias="from")] = None,
     to: Moment = None,
-    limit: Limit = 1000,
-    after: After = None,
 ) -> Page[DowntimeOut]:
     """Downtimes by start; those that overlap from ≤ t < to, of a resource or site, in a state."""
-    at = moment(as_of, "as_of")
-    registry = registry_at(request, at)
-    now = at or utc_now()
+    registry = registry_at(request, asked.as_of)
+    now = asked.as_of or utc_now()
     start, end = moment(from_, "from"), moment(to, "to")
     found = (
         (f"{each.interval.start:%Y%m%dT%H%M%S} {each.id}", downtime_out(registry, each, now))
@@ -80,7 +77,7 @@ def downtimes(
         and (end is None or each.interval.start < end)
         and (start is None or each.interval.end is None or each.interval.end > start)
     )
-    return page(found, limit=limit, after=after, as_of=at)
+    return page(found, asked)
 
 
 @router.post("/downtimes", status_code=201, responses=GUARDED)

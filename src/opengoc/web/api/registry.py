@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from opengoc.registry.contacts import read_contacts
 from opengoc.registry.tokens import Right
 from opengoc.web.api.asking import (
-    After,
+    Asked,
+    Asking,
     AsOf,
     Credentials,
-    Limit,
     house_of,
     moment,
     page,
@@ -43,12 +43,9 @@ Wanted = Annotated[str | None, Query(max_length=200)]
 
 
 @router.get("/facilities")
-def facilities(
-    request: Request, as_of: AsOf = None, limit: Limit = 1000, after: After = None
-) -> Page[FacilityOut]:
+def facilities(request: Request, asked: Asking) -> Page[FacilityOut]:
     """Every facility."""
-    at = moment(as_of, "as_of")
-    return _listed(FacilityOut, registry_at(request, at).facilities, {}, limit, after, at)
+    return _listed(FacilityOut, registry_at(request, asked.as_of).facilities, asked)
 
 
 @router.get("/facilities/{name}")
@@ -58,18 +55,10 @@ def facility(request: Request, name: Name, as_of: AsOf = None) -> FacilityOut:
 
 
 @router.get("/sites")
-def sites(
-    request: Request,
-    as_of: AsOf = None,
-    facility: Wanted = None,
-    country: Wanted = None,
-    limit: Limit = 1000,
-    after: After = None,
-) -> Page[SiteOut]:
+def sites(request: Request, asked: Asking, facility: Wanted = None, country: Wanted = None) -> Page[SiteOut]:
     """Every site, or those of a facility or country."""
-    at = moment(as_of, "as_of")
-    wanted = {"facility": facility, "country": country}
-    return _listed(SiteOut, registry_at(request, at).sites, wanted, limit, after, at)
+    known = registry_at(request, asked.as_of)
+    return _listed(SiteOut, known.sites, asked, facility=facility, country=country)
 
 
 @router.get("/sites/{name}")
@@ -81,21 +70,18 @@ def site(request: Request, name: Name, as_of: AsOf = None) -> SiteOut:
 @router.get("/resources")
 def resources(
     request: Request,
-    as_of: AsOf = None,
+    asked: Asking,
     site: Wanted = None,
     service: Wanted = None,
     active: bool | None = None,
-    limit: Limit = 1000,
-    after: After = None,
 ) -> Page[ResourceOut]:
     """Every resource, or those of a site, with a kind of service, or in use."""
-    at = moment(as_of, "as_of")
     chosen = {
         name: resource
-        for name, resource in registry_at(request, at).resources.items()
+        for name, resource in registry_at(request, asked.as_of).resources.items()
         if service is None or resource.offers(service)
     }
-    return _listed(ResourceOut, chosen, {"site": site, "active": active}, limit, after, at)
+    return _listed(ResourceOut, chosen, asked, site=site, active=active)
 
 
 @router.get("/resources/{name}")
@@ -105,16 +91,9 @@ def resource(request: Request, name: Name, as_of: AsOf = None) -> ResourceOut:
 
 
 @router.get("/vos")
-def vos(
-    request: Request,
-    as_of: AsOf = None,
-    active: bool | None = None,
-    limit: Limit = 1000,
-    after: After = None,
-) -> Page[VOOut]:
+def vos(request: Request, asked: Asking, active: bool | None = None) -> Page[VOOut]:
     """Every VO."""
-    at = moment(as_of, "as_of")
-    return _listed(VOOut, registry_at(request, at).vos, {"active": active}, limit, after, at)
+    return _listed(VOOut, registry_at(request, asked.as_of).vos, asked, active=active)
 
 
 @router.get("/vos/{name}")
@@ -124,17 +103,9 @@ def vo(request: Request, name: Name, as_of: AsOf = None) -> VOOut:
 
 
 @router.get("/projects")
-def projects(
-    request: Request,
-    as_of: AsOf = None,
-    organization: Wanted = None,
-    limit: Limit = 1000,
-    after: After = None,
-) -> Page[ProjectOut]:
+def projects(request: Request, asked: Asking, organization: Wanted = None) -> Page[ProjectOut]:
     """Every project, or those of an organization."""
-    at = moment(as_of, "as_of")
-    wanted = {"organization": organization}
-    return _listed(ProjectOut, registry_at(request, at).projects, wanted, limit, after, at)
+    return _listed(ProjectOut, registry_at(request, asked.as_of).projects, asked, organization=organization)
 
 
 @router.get("/projects/{name}")
@@ -159,22 +130,16 @@ def contact(
     return ContactOut.model_validate(found)
 
 
-def _listed(
-    out: type[Out],
-    entries: Mapping[str, Any],
-    wanted: Mapping[str, object],
-    limit: int,
-    after: str | None,
-    as_of: Any,
-) -> Page[Any]:
-    asked = {field: value for field, value in wanted.items() if value is not None}
+def _listed(out: type[Out], entries: Mapping[str, Any], asked: Asked, **wanted: object) -> Page[Any]:
+    """The part of a list that is asked for, of entries whose fields are as wanted (None: as they are)."""
+    said = {field: value for field, value in wanted.items() if value is not None}
     chosen = (
         (name, entry)
         for name, entry in entries.items()
-        if all(getattr(entry, field) == value for field, value in asked.items())
+        if all(getattr(entry, field) == value for field, value in said.items())
     )
-    part = page(chosen, limit=limit, after=after, as_of=as_of)
-    return Page(items=[out.model_validate(each) for each in part.items], next=part.next, as_of=as_of)
+    part = page(chosen, asked)
+    return part.model_copy(update={"items": [out.model_validate(each) for each in part.items]})
 
 
 def _one(out: type[Out], entries: Mapping[str, Any], name: str) -> Out:
