@@ -145,7 +145,7 @@ def runs(
         as_json=as_json,
         text=lambda: table(
             ["Source", "Told at", "Run", "Backlog#"],
-            [(e.source, format_instant(e.at), escape(_run_words(e)), e.backlog) for e in found],
+            [(e.source, f"{e.at:%Y-%m-%d %H:%M}", escape(_run_words(e)), e.backlog) for e in found],
             empty="no run was told of",
         ),
     )
@@ -178,7 +178,7 @@ def gaps(
         },
         as_json=as_json,
         text=lambda: table(
-            ["Source", "Site", "Gap", "From", "To", "State", "First seen", "Reason"],
+            ["Source", "Gap", "From", "To", "Reason"],
             [_gap_row(each) for each in found],
             empty=f"{window}: no expected source lacks anything",
         ),
@@ -209,12 +209,9 @@ def _gap_row(each: Finding) -> tuple[object, ...]:
     explained = f" ({gap.explained})" if gap.explained else ""
     return (
         gap.source,
-        gap.site,
-        gap.what.value,
+        f"{gap.what.value}, {each.state}",
         f"{gap.window.start:%Y-%m-%d %H:%M}",
         f"{gap.window.end:%Y-%m-%d %H:%M}",
-        each.state,
-        f"{each.seen.start:%Y-%m-%d %H:%M}",
         escape(f"{gap.reason}{explained}"),
     )
 
@@ -238,7 +235,7 @@ def _run_words(run: Run) -> str:
     assert run.interval.end is not None
     if run.heartbeat:
         waits = f", {run.backlog} wait" if run.backlog else ""
-        return f"alive, all given that ended before {format_instant(run.interval.end)}{waits}"
+        return f"alive, all given that ended before {run.interval.end:%Y-%m-%d %H:%M} UTC{waits}"
     return "all given of {} to {}".format(*_span(run)) if run.whole else run.words
 
 

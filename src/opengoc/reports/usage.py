@@ -67,12 +67,19 @@ def lack_of(
         return Lack(reason=_named(unread), nothing_seen=True)
     assert week.interval.end is not None
     short = {
-        source.source: f"{count} of {len(begun)} days{f' ({why})' if (why := _why(source, begun)) else ''}"
+        source.source: _of_days(sum(day in source.days for day in begun), len(begun), _why(source, begun))
         for source in sources
-        if (count := sum(day in source.days for day in begun)) < len(begun)
+        if any(day not in source.days for day in begun)
     }
     to_date = TO_DATE if as_of < week.interval.end and as_of.date() in begun else ""
     return Lack(reason=", ".join(filter(None, (to_date, _named(short)))))
+
+
+def _of_days(read: int, days: int, why: str) -> str:
+    """What a source has of some days; of one day, why it is not there."""
+    if days == 1 and why:
+        return why
+    return f"{read} of {days} days ({why})" if why else f"{read} of {days} days"
 
 
 def _why(source: Coverage, days: Iterable[date]) -> str:
