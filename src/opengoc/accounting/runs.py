@@ -91,9 +91,13 @@ def told_by(runs: Iterable[Run]) -> Told:
     for run in sorted(runs, key=lambda each: each.at):
         if run.whole:
             covered = union([*covered, run.interval])
-            settled = settled if run.heartbeat else union([*settled, run.interval])
+        if run.heartbeat:
+            # It says that the feeder lives; a run that failed is made good by one that names its time.
+            continue
+        if run.whole:
+            settled = union([*settled, run.interval])
             failed = [(left, of) for part, of in failed for left in part.without(run.interval)]
-        elif not run.heartbeat:
+        else:
             covered = [left for part in covered for left in part.without(run.interval)]
             settled = [left for part in settled for left in part.without(run.interval)]
             failed.append((run.interval, run))

@@ -170,6 +170,9 @@ def test_a_run_that_timed_out_is_a_gap_until_a_later_one_covers_its_time() -> No
     assert days(source)[MONDAY.date()].reason == words
     whole = run(MONDAY, MONDAY + DAY, Outcome.OK, 2)
     assert found(watched(told=told_by([failed, part, whole]))) == []
+    # A feeder that lives has not recovered what it lost.
+    beat = run(EARLIEST, LATER + 5 * HOUR, Outcome.OK, 5)
+    assert [gap.what for gap in found(watched(told=told_by([failed, beat])))] == [What.RUN]
     # The last word counts.
     assert len(found(watched(told=told_by([whole, replace(failed, at=LATER + 3 * HOUR)])))) == 1
 
