@@ -30,7 +30,7 @@ from opengoc.store.lake import Lake
 _BATCH = 250_000
 #: Seconds that a week by VO and site may take of ten million records.
 GOAL = 1.5
-_RUNS = 5
+_RUNS = 3
 _TIME = pyarrow.timestamp("us", tz="UTC")
 
 
@@ -58,7 +58,7 @@ def main(rows: int = 10_000_000) -> None:
         ):
             question = Question(window=window, by=by, kind=None, as_of=utc_now())
             _tell(f"{label}: summary", lambda asked=question: usage(lake, asked))  # type: ignore[misc]
-        lake.append(table.TABLE, _rows(0, rows), batch_id="one-more")
+        lake.append(table.TABLE, _rows(rows, rows), batch_id=f"batch-{rows}")
         begun = time.perf_counter()
         done = summary.refresh(lake, database)
         print(f"{'summary after one batch':32} {time.perf_counter() - begun:6.2f} s, {done.partitions} days")

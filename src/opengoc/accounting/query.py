@@ -24,13 +24,18 @@ from opengoc.base.interval import Interval
 RESTATED, GRANTED = "restated", "granted"
 #: Tables that stand beside the records' in a question: what the factory and the registry know.
 PILOTS, COUNTRIES = "pilots", "countries"
+_PILOT_COLUMNS = {"known_pilot": "string", "pilot_vo": "string", "pilot_entry": "string"}
+_COUNTRY_COLUMNS = {"country_site": "string", "country": "string"}
 #: Days and sources that a question is restricted to.
 PARTITIONS = "partitions"
 _IDENTITY = ["instance", "global_job_id", "attempt"]
 _TIME = "timestamp('UTC', 6)"
 #: A grant is of jobs that end within this time after it.
 _GRANT_HOLDS = timedelta(days=60)
-
+#: Rules that change what is counted, whatever is asked for.
+_COUNTING = (Field.PROCESSORS, Field.HS06, Field.HEPSCORE23)
+#: Without the kind sums have no meaning, and without the pilot the kind is not known.
+_ALWAYS = ("kind", "pilot_id")
 _USED = [
     *_IDENTITY, "kind", "site", "resource", "vo", "user_name", "project", "queue", "started_at", "ended_at",
     "wall_seconds", "cpu_user_seconds", "cpu_system_seconds", "processors", "status", "pilot_id", "entry",
@@ -63,10 +68,10 @@ def standing(
         every = usage_table().filter(_.known_from <= _instant(as_of))
         return _within(every, window).select(*columns)
     known = usage_table().filter(_.known_from <= _instant(as_of)).select(*dict.fromkeys([*_USED, *columns]))
-    restated = known.filter(_.version > 1).select(*_IDENTITY).distinct()
-    single = _within(known, window).anti_join(restated, _IDENTITY)
+    again = known.filter(_.version > 1).select(*_IDENTITY).distinct()
+    single = _within(known, window).anti_join(again, _IDENTITY)
     place = ibis.row_number().over(group_by=_IDENTITY, order_by=[ibis.desc("sequence"), ibis.desc("version")])
-    ranked = known.semi_join(restated, _IDENTITY).mutate(place=place)
+    ranked = known.semi_join(again, _IDENTITY).mutate(place=place)
     latest = _within(ranked.filter(_.place == 0), window)
     return single.select(*columns).union(latest.select(*columns))
 
@@ -114,11 +119,6 @@ def counted(records: Table, rules: Sequence[Shape], *, named: Collection[str], g
     if "vo" in named:
         kept["granted_vo"] = _null("string") if grants is None else joined.granted_vo
     return joined.select(**kept, **counts)
-
-
-_COUNTING = (Field.PROCESSORS, Field.HS06, Field.HEPSCORE23)
-#: Without the kind sums have no meaning, and without the pilot the kind is not known.
-_ALWAYS = ("kind", "pilot_id")
 
 
 def _counts(records: Table, *, processors: Value, hs06: Value, hepscore23: Value) -> dict[str, Value]:
@@ -252,7 +252,7 @@ def summed(counts: Table, by: Sequence[str], *, kind: str | None, pilots: bool, 
     """
     told = counts
     if pilots:
-        known = ibis.table(PILOT_COLUMNS, name=PILOTS)
+        known = ibis.table(_PILOT_COLUMNS, name=PILOTS)
         told = told.left_join(known, told.pilot_id == known.known_pilot)
         stray = (told.kind == "pilot") & told.pilot_id.notnull() & told.known_pilot.isnull()
         told = told.mutate(kind=stray.ifelse(ibis.literal("batch"), told.kind))
@@ -262,7 +262,7 @@ def summed(counts: Table, by: Sequence[str], *, kind: str | None, pilots: bool, 
         others = [told.pilot_vo, told.granted_vo] if pilots else [told.granted_vo]
         told = told.mutate(vo=ibis.coalesce(told.vo, *others))
     if "country" in by and countries:
-        places = ibis.table(COUNTRY_COLUMNS, name=COUNTRIES)
+        places = ibis.table(_COUNTRY_COLUMNS, name=COUNTRIES)
         told = told.left_join(places, told.site == places.country_site)
     elif "country" in by:
         told = told.mutate(country=_null("string"))
@@ -273,10 +273,6 @@ def summed(counts: Table, by: Sequence[str], *, kind: str | None, pilots: bool, 
 
 def _sums(counts: Table) -> dict[str, Value]:
     return {field.name: counts[field.name].sum().cast(_type(field)) for field in COUNTS}
-
-
-PILOT_COLUMNS = {"known_pilot": "string", "pilot_vo": "string", "pilot_entry": "string"}
-COUNTRY_COLUMNS = {"country_site": "string", "country": "string"}
 
 
 def _dimension(told: Table, name: str) -> Value:

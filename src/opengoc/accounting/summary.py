@@ -24,7 +24,7 @@ from opengoc.base.interval import Interval, day
 from opengoc.store import facts
 from opengoc.store.database import Database
 from opengoc.store.engine import DuckDb
-from opengoc.store.lake import Lake
+from opengoc.store.lake import Changes, Lake
 
 if TYPE_CHECKING:
     from opengoc.accounting.usage import Question
@@ -42,24 +42,28 @@ _MICROSECOND = timedelta(microseconds=1)
 
 Partition = tuple[date, str]
 
-# Rows that came, the other versions of records that they restate, and jobs that they tell the VO of; and all
-# of a day that the log names where no row of the batch is found.
-_TOUCHED = f"""
-    WITH added AS (
-        SELECT * FROM {table.TABLE} SEMI JOIN days USING (ended_on) SEMI JOIN batches USING (batch_id)
-    )
-    SELECT ended_on, source FROM added
+# Rows that came. Their days are named as a range too: only that keeps DuckDB from opening all others.
+_ADDED = f"""
+    CREATE TEMP TABLE added AS
+    SELECT ended_on, source, kind, version, instance, global_job_id, attempt FROM {table.TABLE}
+    WHERE ended_on BETWEEN $first AND $last AND ended_on IN (FROM days) AND batch_id IN (FROM batches)
+"""
+# Their partitions; and all of a day that the log names where no row of a batch is found.
+_OWN = f"""
+    SELECT DISTINCT ended_on, source FROM added
     UNION
     SELECT ended_on, source FROM {table.TABLE}
-        SEMI JOIN (FROM added WHERE version > 1) AS again USING (instance, global_job_id, attempt)
-    UNION
-    SELECT ended_on, source FROM {table.TABLE}
-        WHERE kind = 'batch' AND vo IS NULL
-            AND regexp_replace(global_job_id, '{table.BATCH_ID}', '\\1')
-                IN (SELECT global_job_id FROM added WHERE kind = 'grant')
-    UNION
-    SELECT ended_on, source FROM {table.TABLE}
-        SEMI JOIN (FROM days ANTI JOIN added USING (ended_on)) AS other USING (ended_on)
+    WHERE ended_on BETWEEN $first AND $last AND ended_on IN (FROM days ANTI JOIN added USING (ended_on))
+"""
+_OTHER_VERSIONS = f"""
+    SELECT DISTINCT ended_on, source FROM {table.TABLE}
+    SEMI JOIN (FROM added WHERE version > 1) AS again USING (instance, global_job_id, attempt)
+"""
+_JOBS_OF_GRANTS = f"""
+    SELECT DISTINCT ended_on, source FROM {table.TABLE}
+    WHERE kind = 'batch' AND vo IS NULL
+        AND regexp_replace(global_job_id, '{table.BATCH_ID}', '\\1')
+            IN (SELECT global_job_id FROM added WHERE kind = 'grant')
 """
 
 
@@ -172,14 +176,7 @@ def _touched(lake: Lake, version: int, marks: Mapping[str, int], rules: _Rules) 
     changes = lake.changes(table.TABLE, after=reached, until=version)
     if changes is None:
         return None
-    found: set[Partition] = set()
-    if changes.partitions:
-        days = pyarrow.array(sorted(map(date.fromisoformat, changes.partitions)), pyarrow.date32())
-        batches = pyarrow.array(sorted(changes.batches), pyarrow.string())
-        with lake.connection(table.TABLE, as_of_version=version) as connection:
-            connection.register("days", pyarrow.table({"ended_on": days}))
-            connection.register("batches", pyarrow.table({"batch_id": batches}))
-            found |= set(_partitions(connection.sql(_TOUCHED).to_arrow_table()))
+    found = _added(lake, version, changes) if changes.partitions else set()
     if rules.changed:
         from opengoc.accounting import query
 
@@ -188,6 +185,26 @@ def _touched(lake: Lake, version: int, marks: Mapping[str, int], rules: _Rules) 
             rows = engine.ask(query.in_scope(changed), {shape.name: shape.rows() for shape in changed})
         found |= set(_partitions(rows))
     return found
+
+
+def _added(lake: Lake, version: int, changes: Changes) -> set[Partition]:
+    """The partitions that batches touch: of their rows, of what these restate, of jobs that they grant."""
+    days = sorted(map(date.fromisoformat, changes.partitions))
+    batches = pyarrow.array(sorted(changes.batches), pyarrow.string())
+    bounds = {"first": days[0], "last": days[-1]}
+    with lake.connection(table.TABLE, as_of_version=version) as connection:
+        connection.register("days", pyarrow.table({"ended_on": pyarrow.array(days, pyarrow.date32())}))
+        connection.register("batches", pyarrow.table({"batch_id": batches}))
+        connection.execute(_ADDED, bounds)
+        asked = [connection.sql(_OWN, params=bounds)]
+        restate, grant = connection.sql(
+            "SELECT max(version) > 1, bool_or(kind = 'grant') FROM added"
+        ).fetchall()[0]
+        if restate:
+            asked.append(connection.sql(_OTHER_VERSIONS))
+        if grant:
+            asked.append(connection.sql(_JOBS_OF_GRANTS))
+        return {partition for rows in asked for partition in _partitions(rows.to_arrow_table())}
 
 
 def _computed(
