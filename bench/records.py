@@ -141,11 +141,56 @@ def json_line(job: Job) -> str:
     return json.dumps(_ours(job), separators=(",", ":")) + "\n"
 
 
+#: Bytes of an ad and of its banner: all are of one length, so that a banner can tell where the one before is.
+_AD, _BANNER = 3_300, 120
+
+
+def history(job: Job) -> str:
+    host = f"ce{job.site % 3}.site{job.site:02}.example.org"
+    told = {
+        "CpusProvisioned": job.processors,
+        "CumulativeRemoteSysCpu": "0.0",
+        "CumulativeRemoteUserCpu": f"{job.cpu}.0",
+        "EnteredCurrentStatus": job.end,
+        "ExitBySignal": "false",
+        "ExitCode": 0,
+        "GlobalJobId": f'"{host}#{job.number}.0#{job.start - 60}"',
+        "JobStartDate": job.start,
+        "JobStatus": 4,
+        "JobUniverse": 5,
+        "MachineAttrGLIDEIN_Resource0": f'"CE-{job.site:02}"',
+        "MachineAttrGLIDEIN_Site0": f'"SITE-{job.site:02}"',
+        "MemoryUsage": "((ResidentSetSize + 1023) / 1024)",
+        "Owner": f'"{job.vo}{job.user:03}"',
+        "ProcId": 0,
+        "QDate": job.start - 60,
+        "RemoteSysCpu": "0.0",
+        "RemoteUserCpu": f"{job.cpu}.0",
+        "RemoteWallClockTime": f"{job.wall}.0",
+        "RequestCpus": job.processors,
+        "ResidentSetSize": 2_050_000,
+        "ResidentSetSize_RAW": 2_048_000,
+        "User": f'"{job.vo}{job.user:03}@{host}"',
+        "VO": f'"{job.vo}"',
+        # As many lines as a schedd writes.
+        **{f"Attribute{number:02}OfNobody": 17 * number for number in range(80)},
+    }
+    lines = [f"ClusterId = {job.number}", f"CompletionDate = {job.end}"]
+    ad = "\n".join(
+        [*lines, *(f"{name} = {value}" for name, value in told.items()), 'WhenToTransferOutput = "']
+    )
+    ad += "x" * (_AD - len(ad) - 2) + '"\n'
+    before = (job.number - 1) * (_AD + _BANNER) + _AD if job.number else 0
+    banner = f'*** Offset = {before} ClusterId = {job.number} ProcId = 0 Owner = "{job.vo}" CompletionDate = '
+    return ad + banner + str(job.end).rjust(_BANNER - len(banner) - 1) + "\n"
+
+
 #: Format → (before all, one job, after all).
 TEXTS: dict[str, tuple[str, Callable[[Job], str], str]] = {
     "apel": ("APEL-individual-job-message: v0.3\n", apel, ""),
     "ur-xml": ('<?xml version="1.0" encoding="UTF-8"?>\n<RecordEnvelope>\n', gratia, "</RecordEnvelope>\n"),
     "json": ("", json_line, ""),
+    "condor-history": ("", history, ""),
 }
 FORMATS = (*TEXTS, "parquet")
 

@@ -89,7 +89,7 @@ def _of_pieces(pieces: Iterable[Piece], at: int = 0) -> Reading:
 
 def _with_rest(made: Made, data: bytes, source: Source, tail: Tail) -> Reading:
     """Records read at once, joined with those of the stretches that were left out."""
-    end, left = len(data), []
+    end, left = len(data), [_of_pieces(made.pieces)] if made.pieces else []
     for start, stop in made.rest:
         after = tail if stop == len(data) else Tail.ENDED
         stretch = data[start:stop]
@@ -100,7 +100,8 @@ def _with_rest(made: Made, data: bytes, source: Source, tail: Tail) -> Reading:
     columns = without_separator(made.records)
     if any(len(each.records) for each in left):
         columns = pyarrow.concat_tables([columns, *(each.records for each in left)]).sort_by("raw_offset")
-    return Reading(records=columns, faults=tuple(f for each in left for f in each.faults), end=end)
+    faults = sorted((f for each in left for f in each.faults), key=lambda fault: fault.start)
+    return Reading(records=columns, faults=tuple(faults), end=end)
 
 
 def without_future(found: Reading, known_from: datetime) -> Reading:

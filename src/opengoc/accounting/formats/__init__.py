@@ -12,6 +12,7 @@ from opengoc.accounting.formats import (
     batch_logs,
     blah,
     condor_history,
+    condor_history_bulk,
     json_bulk,
     json_records,
     sacct,
@@ -42,4 +43,9 @@ FORMATS: dict[str, Format] = {
     "ur-xml": ur_xml.read,
 }
 #: Formats that are also read many records at once.
-BULK: dict[str, Bulk] = {"apel": apel_bulk.read, "json": json_bulk.read, "ur-xml": ur_xml_bulk.read}
+BULK: dict[str, Bulk] = {
+    "apel": apel_bulk.read,
+    "condor-history": condor_history_bulk.read,
+    "json": json_bulk.read,
+    "ur-xml": ur_xml_bulk.read,
+}

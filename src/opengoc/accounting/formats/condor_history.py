@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 
@@ -45,7 +46,7 @@ _LINE = re.compile(rb"^(?:[ \t]*([A-Za-z_][\w.]*)[ \t]*=[^\n]*|[^\n]*\S[^\n]*)(?
 
 #: Written when the job is submitted, once an ad, by every version of HTCondor.
 _ONCE = (b"clusterid", b"procid", b"globaljobid", b"qdate", b"mytype", b"owner", b"user", b"cmd", b"iwd")
-_STATUS = {
+STATUS = {
     1: "idle",
     2: "running",
     3: "removed",
@@ -54,7 +55,7 @@ _STATUS = {
     6: "transferring",
     7: "suspended",
 }
-_GRID_UNIVERSE = 9
+GRID_UNIVERSE = 9
 
 _NAMES = """
     GlobalJobId ClusterId ProcId QDate JobUniverse JobStatus EnteredCurrentStatus CompletionDate
@@ -76,9 +77,9 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Pi
     start = 0
     #: Where in the file the banner before began; None while it is not known.
     before = 0 if offset == 0 else None
-    while (banner := _next_banner(data, start)) is not None:
-        yield from _between(data, start, banner, before, offset, source)
-        start, before = banner.end(), offset + banner.start()
+    while (found := _next_banner(data, start)) is not None:
+        yield from between(data, start, banner(data, *found.span()), before, offset, source)
+        start, before = found.end(), offset + found.start()
     if data[start:].isspace() or start == len(data):
         # Blanks wait for what follows them, but the last ones have nothing to wait for.
         if start < len(data) and tail is not Tail.OPEN:
@@ -87,6 +88,26 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail) -> Iterator[Pi
         yield _piece(data, start, len(data), len(data), source)
     elif tail is Tail.ENDED:
         yield Piece(start=start, end=len(data), fault="is not finished where the file ends")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Banner:
+    """A banner line [start, end), and what it says; None where it does not."""
+
+    start: int
+    end: int
+    #: Where in the file the last line began before the ad was written.
+    previous: int | None
+    cluster: int | None
+    proc: int | None
+
+
+def banner(data: bytes, start: int, end: int) -> Banner:
+    """The banner that this line is."""
+    told = _BANNER_FIELDS.match(data, start, end)
+    if told is None:
+        return Banner(start=start, end=end, previous=None, cluster=None, proc=None)
+    return Banner(start=start, end=end, previous=int(told[1]), cluster=int(told[2]), proc=int(told[3]))
 
 
 def _next_banner(data: bytes, start: int) -> re.Match[bytes] | None:
@@ -100,24 +121,26 @@ def _next_banner(data: bytes, start: int) -> re.Match[bytes] | None:
     return _BANNER.match(data, start)
 
 
-def _between(
-    data: bytes, start: int, banner: re.Match[bytes], before: int | None, offset: int, source: Source
+def between(
+    data: bytes, start: int, after: Banner, before: int | None, offset: int, source: Source
 ) -> Iterator[Piece]:
-    """The ad between two banners: one record, or two run together where a writer died."""
-    told = _BANNER_FIELDS.match(banner[0])
-    if told is not None and before is not None and int(told[1]) == before:
+    """The ad before a banner: one record, or two run together where a writer died.
+
+    ``before`` is where in the file the banner before that begins, ``offset`` where ``data`` does.
+    """
+    if after.previous is not None and after.previous == before:
         begin, fault = start, ""
-    elif _EPOCH_BANNER.match(banner[0]):
+    elif _EPOCH_BANNER.match(data, after.start, after.end):
         begin, fault = start, "is a record of one start (JOB_EPOCH_HISTORY): name the HISTORY file instead"
     else:
-        last_line = int(told[1]) - offset if told is not None else None
-        begin, fault = _separate(data, start, banner.start(), last_line)
+        last_line = after.previous - offset if after.previous is not None else None
+        begin, fault = _separate(data, start, after.start, last_line)
     if begin > start:
         yield Piece(start=start, end=begin, fault="a record cut off in the middle; the next follows at once")
     if fault:
-        yield Piece(start=begin, end=banner.end(), fault=fault)
+        yield Piece(start=begin, end=after.end, fault=fault)
         return
-    yield _piece(data, begin, banner.start(), banner.end(), source, told)
+    yield _piece(data, begin, after.start, after.end, source, after)
 
 
 def _separate(data: bytes, start: int, end: int, last_line: int | None) -> tuple[int, str]:
@@ -185,25 +208,25 @@ def _damage(damaged: list[re.Match[bytes]]) -> str:
 
 
 def _piece(
-    data: bytes, start: int, ad_end: int, end: int, source: Source, told: re.Match[bytes] | None = None
+    data: bytes, start: int, ad_end: int, end: int, source: Source, after: Banner | None = None
 ) -> Piece:
     raw = data[start:ad_end]
     if not raw.strip():
         return Piece(start=start, end=end, fault="a banner without an ad before it")
     ad = _WANTED.read(raw)
     try:
-        if told is not None:
-            _check_banner(ad, told)
+        if after is not None and after.previous is not None:
+            _check_banner(ad, after)
         return Piece(start=start, end=end, record=_record(ad, source))
     except InvalidInput as error:
         return Piece(start=start, end=end, fault=str(error))
 
 
-def _check_banner(ad: Ad, told: re.Match[bytes]) -> None:
-    job, banner = (ad.whole(b"clusterid"), ad.whole(b"procid")), (int(told[2]), int(told[3]))
-    if job != banner:
+def _check_banner(ad: Ad, after: Banner) -> None:
+    cluster, proc = ad.whole(b"clusterid"), ad.whole(b"procid")
+    if (cluster, proc) != (after.cluster, after.proc):
         raise InvalidInput(
-            "banner", f"{banner[0]}.{banner[1]}", f"names another job than its ad, {job[0]}.{job[1]}"
+            "banner", f"{after.cluster}.{after.proc}", f"names another job than its ad, {cluster}.{proc}"
         )
 
 
@@ -242,7 +265,7 @@ def _record(ad: Ad, source: Source) -> UsageRecord:
         cpu_system_seconds=cpu_system,
         processors=_processors(ad, job, wall),
         memory_mib=_memory_mib(ad),
-        status=_STATUS.get(ad.whole(b"jobstatus") or 0, "unknown"),
+        status=STATUS.get(ad.whole(b"jobstatus") or 0, "unknown"),
         exit_code=None if ad.true(b"exitbysignal") else ad.whole(b"exitcode"),
         exit_signal=ad.whole(b"exitsignal") if ad.true(b"exitbysignal") else None,
         policy_digest=ad.string(b"machineattrgoc_digest0", *((b"goc_digest",) if pilot else ())),
@@ -281,7 +304,7 @@ def _cpu(ad: Ad) -> tuple[float | None, float | None]:
     system = ad.number(b"cumulativeremotesyscpu", b"remotesyscpu")
     # A schedd begins with CPU 0 and leaves it there when nobody measures: a grid job is measured elsewhere,
     # and a starter that sampled a process saw it occupy memory.
-    unmeasured = ad.whole(b"jobuniverse") == _GRID_UNIVERSE or ad.number(b"residentsetsize_raw") == 0
+    unmeasured = ad.whole(b"jobuniverse") == GRID_UNIVERSE or ad.number(b"residentsetsize_raw") == 0
     return (None, None) if unmeasured and not user and not system else (user, system)
 
 

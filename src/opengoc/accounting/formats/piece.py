@@ -62,6 +62,8 @@ class Made:
 
     #: Columns of ``table.READ``.
     records: pyarrow.Table
+    #: What was read piece by piece already, in order.
+    pieces: tuple[Piece, ...] = ()
     #: Stretches [start, end) that are to be read piece by piece, in order. One that goes to the end of the
     #: bytes is followed by what follows them; every other one is whole.
     rest: tuple[tuple[int, int], ...]
