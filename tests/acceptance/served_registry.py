@@ -25,9 +25,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[httpx.Client]:
+def served(home: Path, port: int | None = None) -> Iterator[httpx.Client]:
     """``goc serve`` over a home, for the length of a block."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "opengoc", "--home", str(home), "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=os.environ | {"GOC_TEST_CLOCK": CLOCK}, stderr=subprocess.PIPE)
     try:
