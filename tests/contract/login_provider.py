@@ -30,15 +30,21 @@ class LoginProvider:
         self.spoil: Callable[[Claims], Claims] = dict
         self.key = self.signing_key = _key("first")
         self.issuer = ""
+        #: What it adds to its address where it names itself.
+        self.ends_with = ""
         self._codes: dict[str, dict[str, str]] = {}
 
     def rotate(self) -> None:
         """Sign with another key, and publish that."""
         self.key = self.signing_key = _key("second")
 
+    @property
+    def calls_itself(self) -> str:
+        return f"{self.issuer}{self.ends_with}"
+
     def metadata(self) -> Claims:
         paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
-        return {"issuer": self.issuer} | {name: f"{self.issuer}/{path}" for name, path in paths.items()}
+        return {"issuer": self.calls_itself} | {name: f"{self.issuer}/{path}" for name, path in paths.items()}
 
     def authorize(self, asked: dict[str, str]) -> str:
         """Where the browser is sent back to."""
@@ -62,7 +68,13 @@ class LoginProvider:
         ):
             return 400, {"error": "invalid_grant"}
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"]}
+        claims = {
+            "iss": self.calls_itself,
+            "aud": CLIENT,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": asked["nonce"],
+        }
         signed = jwt.encode(
             {"alg": "RS256", "kid": self.signing_key.kid},
             self.spoil({"sub": "account-1"} | claims | self.claims),

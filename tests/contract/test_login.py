@@ -54,7 +54,7 @@ def provider() -> Iterator[LoginProvider]:
 @pytest.fixture
 def house(tmp_path: Path, provider: LoginProvider) -> Iterator[House]:
     """A house with the example registry, which lets in by the provider."""
-    provider.claims, provider.spoil = {}, dict
+    provider.claims, provider.spoil, provider.ends_with = {}, dict, ""
     home = tmp_path / "home"
     home.mkdir()
     (home / "login.secret").write_text(SECRET)
@@ -93,6 +93,16 @@ def test_who_the_provider_puts_in_a_group_may_do_what_the_grant_says(
     back = go(client, "/downtimes/new?site=ITB-SLURM")
     assert (back.status_code, back.headers["refresh"]) == (200, "0; url=/downtimes/new?site=ITB-SLURM")
     assert "Logged in as operators" in client.get("/downtimes/new?site=ITB-SLURM").text
+
+
+def test_a_provider_may_write_its_name_with_a_slash_at_the_end_and_no_other_way(
+    house: House, provider: LoginProvider
+) -> None:
+    provider.claims = {"groups": "goc-operators"}
+    for ending, code in (("/", 200), ("/other", 503)):
+        provider.ends_with = ending
+        client = visitor(house)
+        assert (go(client).status_code if code == 200 else client.get("/login/provider").status_code) == code
 
 
 def test_a_session_holds_in_every_process_and_after_a_restart_until_it_ends(

@@ -130,7 +130,8 @@ class Provider:
     def _checked(self, session: OAuth2Session, id_token: str, nonce: str) -> Mapping[str, Any]:
         rules = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
-            iss={"essential": True, "value": self._settings.issuer},
+            # As the provider writes it: with a slash at the end or without.
+            iss={"essential": True, "value": self._metadata["issuer"]},
             aud={"essential": True, "value": self._settings.client_id},
             nonce={"essential": True, "value": nonce},
             sub={"essential": True},
@@ -155,7 +156,8 @@ class Provider:
             known = any(key.kid == wanted for key in self._keys.keys)
             if age > _KEEP_SECONDS or (not known and age > _KEYS_AT_MOST_EVERY):
                 found = self._get(session, self._metadata["jwks_uri"])
-                self._keys, self._keys_at = KeySet.import_key_set({"keys": found["keys"]}), time.monotonic()
+                self._keys = KeySet.import_key_set({"keys": found.get("keys") or []})
+                self._keys_at = time.monotonic()
             return self._keys
 
     def _read(self, session: OAuth2Session) -> Mapping[str, Any]:
