@@ -96,4 +96,4 @@ def _tell(step: str, records: int, begun: float, used: float, goal: int, other: 
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
+    main(int(sys.argv[1]) if sys.argv[1:] else 200_000, *sys.argv[2:])
