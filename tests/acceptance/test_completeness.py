@@ -69,6 +69,8 @@ def test_a_silent_source_marks_the_figures_it_touches_until_its_records_come(hom
     (gap,) = json.loads(lacking.stdout)["findings"]
     assert (gap["source"], gap["what"], gap["state"]) == ("slurm-site", "silent", "open")
     assert gap["reason"] == "nothing came since it is expected, 2026-11-02 00:00 UTC"
+    asked = answer(home, "accounting", "usage", "--week", WEEK, "--kind", "pilot")["completeness"]
+    assert [each["source"] for each in asked["sources"] if each["lacking"]] == ["slurm-site"]
     first = publish(home)
     jobs = figure(first, "pilot_jobs", vo="cms")
     assert (jobs["state"], jobs["value"]) == ("partial", 21)

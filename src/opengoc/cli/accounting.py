@@ -22,7 +22,7 @@ from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.live import collect_live
 from opengoc.accounting.model import Kind
 from opengoc.accounting.source import Source
-from opengoc.accounting.state import SourceState, State, load_all, load_imported
+from opengoc.accounting.state import SourceState, State, load_imported
 from opengoc.accounting.usage import DIMENSIONS, Question, UsageRow, sql
 from opengoc.accounting.usage import usage as ask
 from opengoc.app import House
@@ -37,6 +37,7 @@ from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_lake import compact, summarise, vacuum
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
+from opengoc.flows.completeness import look, source_states
 from opengoc.reports import published
 from opengoc.store.writer import sole_writer
 
@@ -66,15 +67,25 @@ app.command()(gaps)
 
 
 def _states(house: House, as_of: datetime | None) -> list[SourceState]:
-    """The sources of the settings, and those that files were imported as."""
-    configured = house.accounting_sources()
-    names = {source.name for source in configured}
+    """The sources of the settings and those that are expected, then those that files were imported as."""
     with house.database.read() as conn:
-        imported = load_imported(conn, known_at=as_of)
-        return [
-            *load_all(conn, configured, known_at=as_of),
-            *(each for each in imported if each.source not in names),
-        ]
+        found = source_states(conn, house.accounting_sources(), as_of)
+        names = {state.source for state in found}
+        return [*found, *(e for e in load_imported(conn, known_at=as_of) if e.source not in names)]
+
+
+def _complete(house: House, states: list[SourceState], question: Question) -> dict[str, Any]:
+    """What each source lacks of the window; runs, batch numbers and norms go before how far it was read."""
+    found = completeness(states, question.window)
+    window, as_of = question.window, question.as_of
+    looked = look(house.database, house.lake, house.accounting_sources(), window=window, as_of=as_of)
+    lacking = looked.lacking()
+    over = window.end is not None and window.end <= as_of
+    for each in found["sources"]:
+        if lacking.get(each["source"]) or (over and each["source"] in lacking):
+            each["lacking"] = lacking[each["source"]]
+    found["complete"] = bool(states) and not any(each["lacking"] for each in found["sources"])
+    return found
 
 
 @app.command(name="collect")
@@ -174,7 +185,7 @@ def usage(
     states = _states(house, as_of)
     answer = ask(house.lake, question)
     asked = [each for each in states if question.kind is None or each.kind == question.kind.value]
-    complete = completeness(asked, question.window)
+    complete = _complete(house, asked, question)
     emit(
         {
             "rows": [_row_json(row) for row in answer.rows],

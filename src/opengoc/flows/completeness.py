@@ -5,7 +5,7 @@ The registry's outages are laid over: a site that was down is explained, and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -15,7 +15,7 @@ from opengoc.accounting import expected, findings, runs, sequences
 from opengoc.accounting import state as accounting_state
 from opengoc.accounting.expected import Expectation
 from opengoc.accounting.findings import Finding
-from opengoc.accounting.gaps import DayState, Gap, Watched, day_states, gaps
+from opengoc.accounting.gaps import LACKING, DayState, Gap, Watched, day_states, gaps
 from opengoc.accounting.norm import WEEKS
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import SourceState, State
@@ -41,6 +41,15 @@ class Looked:
     gaps: tuple[Gap, ...]
     #: The sources that were looked at.
     sources: tuple[str, ...]
+
+    def lacking(self) -> Mapping[str, str]:
+        """Why days of each source lack; empty for one of which none does."""
+        return {
+            source: "; ".join(
+                dict.fromkeys(e.reason for e in self.days if e.source == source and e.state in LACKING)
+            )
+            for source in self.sources
+        }
 
 
 def look(
@@ -112,21 +121,20 @@ def watched(
             outages=tuple(outages.get(state.site or "", ())),
             counts=counts.get(state.source, {}),
         )
-        for state in _states(conn, sources, expectations, as_of)
+        for state in source_states(conn, sources, as_of)
     ]
 
 
-def _states(
-    conn: Connection, sources: Sequence[Source], expectations: Iterable[Expectation], as_of: datetime
-) -> list[SourceState]:
-    """The sources of the settings, then those that are only expected, each with how it stands."""
+def source_states(conn: Connection, sources: Sequence[Source], as_of: datetime | None) -> list[SourceState]:
+    """The sources of the settings, then those that are only expected, each with how it stood (None: now)."""
+    expectations = expected.standing(conn, known_at=as_of)
     found = accounting_state.load_all(conn, sources, known_at=as_of)
     names = {each.source for each in found}
     others = {each.source: each for each in expectations if each.source not in names}
     return [*found, *(_expected_state(conn, each, as_of) for each in others.values())]
 
 
-def _expected_state(conn: Connection, of: Expectation, as_of: datetime) -> SourceState:
+def _expected_state(conn: Connection, of: Expectation, as_of: datetime | None) -> SourceState:
     known = accounting_state.load_named(conn, of.source, known_at=as_of)
     state = known.state if known is not None else State.NEVER
     return SourceState(
