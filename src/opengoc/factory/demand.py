@@ -211,7 +211,7 @@ class _Jobs:
         shapes = self._shapes.get(names)
         if shapes is None:
             shapes = self._shapes[names] = tuple(dict.fromkeys(self._shape[name] for name in names))
-        fit_of = tuple(self._clusters[number].fits_into(*shape) for shape in shapes)
+        fit_of = self._clusters[number].fits_into_each(shapes)
         found = self._fitting.get((names, fit_of))
         if found is None:
             of_shape = dict(zip(shapes, fit_of, strict=True))

@@ -81,6 +81,8 @@ def test_as_many_jobs_fit_side_by_side_as_cores_and_memory_allow() -> None:
     assert large.fits_into(2, 2048) == 1
     assert none.fits_into(2, 2048) == 0
     assert small.fits_into(0, 2048) == 0
+    shapes = [(2, 2048), (0, 2048), (1, 100_000), (64, 511)]
+    assert small.fits_into_each(shapes) == tuple(small.fits_into(*shape) for shape in shapes) == (2, 0, 1, 0)
 
 
 def test_a_matching_kept_for_several_cycles_says_the_same_as_a_new_one() -> None:

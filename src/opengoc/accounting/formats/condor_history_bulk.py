@@ -32,6 +32,7 @@ from opengoc.accounting.source import Source
 
 _Places: TypeAlias = NDArray[numpy.int64]
 
+#: Bytes behind the last line, so that a name may be looked for at its very end.
 _ROOM = 64
 #: How many bytes are printable ASCII, from the blank on; how many letters there are.
 _PRINTED, _LETTERS = 96, 26
@@ -41,6 +42,7 @@ _LETTERS_ALIKE = numpy.uint64(0x2020202020202020)
 #: Numbers as Arrow reads them just as Python does, and everything that an ad calls a number.
 _PLAIN = r"^-?[0-9]{1,15}(\.[0-9]{1,30})?$"
 _NUMBER = r"^[+-]?[0-9]{1,18}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?$"
+#: Seconds since 1970 that are no time any more.
 _LATEST = 253_402_300_800
 _INT32 = 2**31
 
