@@ -28,7 +28,8 @@ class Listing:
         """The listing of the next cycle: ``read`` numbers the ads that are not in this one."""
         found = Listing(jobs)
         if len(self.numbers):
-            order = np.argsort(self._addresses)
+            # Objects made one after the other mostly lie so: this way of sorting takes what is in order.
+            order = np.argsort(self._addresses, kind="stable")
             places = np.searchsorted(self._addresses[order], found._addresses)
             places = order.take(places, mode="clip")
             is_here = self._addresses[places] == found._addresses
