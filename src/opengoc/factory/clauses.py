@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from opengoc.factory import arrays
 from opengoc.factory.bits import Numbers, Rows, number_pairs, pack, words
 from opengoc.factory.evaluate import numbered, truth_of, values_of
-from opengoc.factory.indistinct import Distinction, seen_apart
+from opengoc.factory.indistinct import Distinction, Membership, seen_apart
 from opengoc.factory.patterns import Patterns, grouped
 from opengoc.factory.stringlist import items
 from opengoc.factory.tree import Call, Node, Reference, children, references
@@ -56,8 +56,20 @@ class Clause:
         if self._is_list_of_job:
             return self._by_items(codes, known[self.job_parts[0]])
         chosen, numbers = self._representatives(known)
-        matrix = self._matrix({node: values.take(chosen) for node, values in known.items()}, len(chosen))
+        matrix = self._told({node: values.take(chosen) for node, values in known.items()}, len(chosen))
         return self._expanded(matrix, numbers[codes])
+
+    def _told(self, known: Mapping[Node, Column], count: int) -> NDArray[np.uint8]:
+        """As ``_matrix``; whether something of a job is in an entry's list is looked up."""
+        if not isinstance(self._seen_apart, Membership):
+            return self._matrix(known, count)
+        (part,) = self.job_parts
+        holds, is_told = self._seen_apart.known(known[part])
+        matrix = np.where(holds, arrays.TRUE, arrays.FALSE).astype(np.uint8)
+        others = np.nonzero(~is_told)[0]
+        if len(others):
+            matrix[others] = self._matrix({part: known[part].take(others)}, len(others))
+        return matrix
 
     def _job_values(
         self, jobs: Mapping[Reference, Coded], clusters: int

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opengoc.factory.bits import Numbers, number_codes
 from opengoc.factory.stringlist import items
 from opengoc.factory.tree import Binary, Call, Node, references
-from opengoc.factory.values import BOOL, INT, KINDS, OTHER, REAL, STRING, Column, fold
+from opengoc.factory.values import BOOL, INT, KINDS, OTHER, REAL, STRING, UNDEFINED, Column, fold
 
 _ORDER: Final = frozenset({"<", "<=", ">", ">="})
 _EQUALITY: Final = frozenset({"==", "!="})
@@ -93,16 +95,42 @@ class Membership:
         self._ignores_case = function == "stringlistimember"
         known = [item for text in dict.fromkeys(_texts(entries)) for item in items(text)]
         self._numbers = _numbered(map(fold, known) if self._ignores_case else known)
+        self._entries = entries
 
     def classes(self, jobs: Column) -> tuple[Numbers, Numbers]:
         """Places of one value of each class, and for each value its class."""
         found = np.zeros(len(jobs.kind), np.int64)
         is_text = jobs.kind == STRING
         found[~is_text] = np.arange(int((~is_text).sum()))
-        texts = _texts(jobs)
-        keys = map(fold, texts) if self._ignores_case else texts
-        found[is_text] = [self._numbers.get(key, 0) for key in keys]
+        found[is_text] = self._numbers_of(jobs)
         return _grouped(jobs, [], found)
+
+    def known(self, jobs: Column) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether each value is in each entry's list, and of which values that is told so.
+
+        Of texts and of what is undefined, which is in no list; of none where an entry has no list.
+        """
+        found = np.zeros((len(jobs.kind), len(self._entries.kind)), bool)
+        if self._has_items is None:
+            return found, np.zeros(len(jobs.kind), bool)
+        is_text = jobs.kind == STRING
+        found[is_text] = self._has_items[self._numbers_of(jobs)]
+        return found, is_text | (jobs.kind == UNDEFINED)
+
+    def _numbers_of(self, jobs: Column) -> list[int]:
+        texts = _texts(jobs)
+        return [self._numbers.get(key, 0) for key in (map(fold, texts) if self._ignores_case else texts)]
+
+    @cached_property
+    def _has_items(self) -> NDArray[np.bool_] | None:
+        """By number of the item: whether it is in each entry's list; None where one of them is no text."""
+        if not (self._entries.kind == STRING).all():
+            return None
+        found = np.zeros((len(self._numbers) + 1, len(self._entries.kind)), bool)
+        for place, text in enumerate(_texts(self._entries)):
+            keys = map(fold, items(text)) if self._ignores_case else items(text)
+            found[[self._numbers[key] for key in keys], place] = True
+        return found
 
 
 Distinction: TypeAlias = Comparison | Membership
