@@ -22,7 +22,7 @@ Operation: TypeAlias = Callable[..., Planes]
 #: So few patterns are kept without asking whether it pays.
 _FEW = 1024
 #: Above, repeated patterns are looked for.
-_WORTH_GROUPING = 64
+_WORTH_GROUPING = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
