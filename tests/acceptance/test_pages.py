@@ -55,7 +55,7 @@ def test_the_pages_can_be_walked_with_the_keyboard(demo: DemoRun, browser: Chrom
     body.send_keys(Keys.TAB)
     assert browser.switch_to.active_element.text == "Skip to the content"
     focused = []
-    for _ in range(9):
+    for _ in range(12):
         browser.switch_to.active_element.send_keys(Keys.TAB)
         focused.append(browser.switch_to.active_element.text)
     assert {"Overview", "Factory", "Weekly report"} <= set(focused)

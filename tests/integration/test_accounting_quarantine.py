@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.integration import command
 
 pytestmark = pytest.mark.integration
 
@@ -15,8 +15,7 @@ SAMPLE = (Path(__file__).parents[1] / "data/accounting/slurm-24.11-jobcomp.txt")
 
 
 def goc(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "goc"), "--home", str(home), "accounting", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return command.goc(home, "accounting", *arguments)
 
 
 def test_a_bad_line_is_listed_shown_and_stays_until_it_can_be_read(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration import command
 
 DATA = Path(os.environ.get("GOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -23,15 +22,7 @@ pytestmark = [
 
 
 def goc(home: Path, *arguments: str) -> Any:
-    command = [
-        str(Path(sys.executable).parent / "goc"),
-        "--home",
-        str(home),
-        "accounting",
-        *arguments,
-        "--json",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = command.goc(home, "accounting", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

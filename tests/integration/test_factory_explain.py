@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.command import answer, goc
+from tests.integration.command import answer, goc
 from tests.integration.factory_home import factory_home
 from tests.unit.factory.world import entry_table
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.integration.command import goc
 
 from opengoc.testbed.configuration import client_environment
 from opengoc.testbed.layout import Layout
@@ -63,14 +64,8 @@ class Grid:
         return int(said.strip().splitlines()[-1].split(".")[0])
 
     def goc(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run the command ``goc`` on the home, from outside."""
-        return subprocess.run(
-            [sys.executable, "-m", "opengoc", "--home", str(self.home), *words],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        """Run the command ``goc`` on the home."""
+        return goc(self.home, *words, timeout=timeout)
 
     def status(self) -> dict[str, Any]:
         """What ``goc testbed status --json`` says."""

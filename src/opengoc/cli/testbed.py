@@ -80,8 +80,12 @@ def submit(
     site: Annotated[
         list[str] | None, typer.Option(help="Bind every job to this site instead of the mix.")
     ] = None,
-    cpu_seconds: Annotated[float, typer.Option(min=0, help="CPU time a job burns.")] = 2.1,
-    wall_seconds: Annotated[float, typer.Option(min=0, help="Wall time a job takes.")] = 4.0,
+    cpu_seconds: Annotated[
+        float, typer.Option(min=0, help="CPU time a job burns.")
+    ] = payloads.Payload.cpu_seconds,
+    wall_seconds: Annotated[
+        float, typer.Option(min=0, help="Wall time a job takes.")
+    ] = payloads.Payload.wall_seconds,
     as_json: Json = False,
 ) -> None:
     """Queue payload jobs of the VOs in the pool, each as the VO's own user."""

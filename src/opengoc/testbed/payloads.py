@@ -20,8 +20,8 @@ from opengoc.testbed.ports import Ports
 class Payload:
     """What the jobs of one submission do."""
 
-    cpu_seconds: float = 2.1
-    wall_seconds: float = 4.0
+    cpu_seconds: float = 1.1
+    wall_seconds: float = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,7 @@ def judge(code: int, out: str, err: str) -> Finding:
     first, _, long_output = out.strip().partition("\n")
     summary, _, performance = (part.strip() for part in first.partition("|"))
     detail = "\n".join(part for part in (performance, long_output.strip(), err.strip()) if part)
+    detail = detail[:OUTPUT_BYTES]
     if code not in _BY_EXIT_CODE:
         ended = f"signal {-code}" if code < 0 else f"exit code {code}"
         summary = f"ended with {ended}, which the plugin convention does not know: {summary or err.strip()}"
