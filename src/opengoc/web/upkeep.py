@@ -22,6 +22,8 @@ from opengoc.web.myosg.answers import Answers
 
 _LOG = logging.getLogger(__name__)
 
+#: Who asks right after the start is answered before the chores begin.
+_SETTLE_SECONDS = 3.0
 _COMPACT_EVERY = timedelta(days=1)
 _SUMMARISE_EVERY = timedelta(minutes=5)
 _LOOK_FOR_GAPS_EVERY = timedelta(minutes=10)
@@ -75,6 +77,7 @@ class Upkeep:
             self._summarised_at = now
 
     def _run(self) -> None:
+        self._stop.wait(min(_SETTLE_SECONDS, self.interval_seconds))
         while not self._stop.is_set():
             try:
                 self.once(utc_now())
