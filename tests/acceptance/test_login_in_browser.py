@@ -43,6 +43,8 @@ def test_who_is_led_to_the_login_comes_back_to_the_form_of_several_sites(
             assert urlsplit(browser.current_url).path == "/login"
             browser.find_element(By.LINK_TEXT, "Log in with your organisation").send_keys(Keys.ENTER)
             WebDriverWait(browser, 60).until(lambda seen: seen.current_url == address + FORM)
+            # The address is there before the page is.
+            WebDriverWait(browser, 60).until(lambda seen: seen.find_elements(By.TAG_NAME, "main"))
             assert "Logged in as operators" in browser.find_element(By.TAG_NAME, "main").text
             assert len(browser.find_elements(By.CSS_SELECTOR, "input[name=resource]")) == 2
             assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
