@@ -54,6 +54,17 @@ def memory_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
+def settle(pid: int, seconds: float = 5.0) -> None:
+    """Wait until the chores of the start are over: hardly any CPU for some seconds."""
+    before = cpu_ms(pid)
+    while True:
+        time.sleep(seconds)
+        now = cpu_ms(pid)
+        if now - before < 20 * seconds:
+            return
+        before = now
+
+
 def measure(client: httpx.Client, pid: int, request: str, headers: dict[str, str], count: int) -> float:
     """CPU ms of the server a request, the first one left out."""
     client.get(request, headers=headers)
@@ -103,6 +114,7 @@ def report(client: httpx.Client, server: subprocess.Popen[bytes], start: float, 
         except httpx.TransportError:
             time.sleep(0.05)
     print(f"start to the first whole answer {time.monotonic() - start:6.2f} s      (limit 3)")
+    settle(server.pid)
     print(f"\n{'CPU ms a request':<30}{'plain':>8}{'gzip':>8}{'zstd':>8}{'304':>8}{'limit':>8}{'peer':>8}")
     for request, name, limit, peer in REQUESTS:
         plain, gzip, zstd = ({"Accept-Encoding": name} for name in ("identity", "gzip", "zstd"))

@@ -7,7 +7,7 @@ accepts; rows that are not let pass are read one by one, and so get their reason
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import pyarrow
@@ -18,7 +18,6 @@ from opengoc.accounting.source import Source
 from opengoc.accounting.table import READ, RECORD
 
 _COUNTS = ("memory_mib", "node_count", "bytes", "files", "attempt", "sequence")
-_KINDS = pyarrow.array([kind.value for kind in Kind])
 
 
 def assembled(columns: Mapping[str, Any], count: int, source: Source) -> pyarrow.Table:
@@ -48,6 +47,12 @@ def assembled(columns: Mapping[str, Any], count: int, source: Source) -> pyarrow
     return pyarrow.table(arrays, schema=READ)
 
 
+@cache
+def _kinds() -> pyarrow.Array:
+    # Not at import: the first array of a process loads pandas where that is installed.
+    return pyarrow.array([kind.value for kind in Kind])
+
+
 def _cast(column: Any, type_: pyarrow.DataType) -> Any:
     return column if column.type == type_ else pc.cast(column, type_)
 
@@ -62,7 +67,7 @@ def plain(read: pyarrow.Table) -> Any:
     checks = [
         _not_empty(read["instance"]),
         _not_empty(read["global_job_id"]),
-        pc.is_in(read["kind"], value_set=_KINDS),
+        pc.is_in(read["kind"], value_set=_kinds()),
         pc.greater(read["processors"], 0),
         pc.greater_equal(read["ended_at"], pyarrow.scalar(EARLIEST, RECORD.field("ended_at").type)),
         _or_null(read["started_at"], pc.less_equal(read["started_at"], read["ended_at"])),

@@ -28,9 +28,12 @@ def serve(
     from opengoc.web.server import create_app
 
     house = house_of(ctx)
-    # The stores are opened before the first visitor comes, so that a fault ends the command, not a page.
-    house.registry()
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    application = create_app(house)
+    # The registry is read before the first visitor comes, so that a fault ends the command, not a page.
+    application.state.live.current()
+    # TCP by name: only where asyncio knows that it is TCP are small answers sent at once, not after 40 ms.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -40,9 +43,8 @@ def serve(
         ) from error
     _allow_connections()
     err.print(f"Pages on http://{host}:{port}/ ; end with Ctrl-C")
-    uvicorn.Server(uvicorn.Config(create_app(house), log_level="warning", access_log=False)).run(
-        sockets=[listener]
-    )
+    config = uvicorn.Config(application, ws="none", log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _allow_connections() -> None:

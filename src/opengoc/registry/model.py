@@ -27,6 +27,8 @@ def check_name(where: str, name: str) -> None:
     """A name as it stands in the tree and on the wire. Raises InvalidInput."""
     if not name or name != name.strip() or len(name) > 200:
         raise InvalidInput(where, name, "needs 1 to 200 characters without blanks around them")
+    if name.isascii() and name.isprintable():
+        return
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         raise InvalidInput(where, name, "must not hold control characters")
     if unicodedata.normalize("NFC", name) != name:

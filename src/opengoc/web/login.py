@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, unquote, urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -16,9 +16,11 @@ from opengoc.app import House
 from opengoc.base.ids import digest
 from opengoc.web.form import Sent, check_form, set_cookie
 from opengoc.web.people import grounds_of, standing_of
-from opengoc.web.provider import Attempt, LoginRefused, Provider
 from opengoc.web.rendering import Pages
 from opengoc.web.session import COOKIE, LIFETIME, LoginNeeded, Sessions, need_session, session_of
+
+if TYPE_CHECKING:
+    from opengoc.web.provider import Provider
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ def enter(request: Request, form: Sent) -> Response:
 @router.get("/login/provider", name="login_at_provider")
 def begin(request: Request, next: Next = "") -> Response:
     """Send the browser to the provider."""
+    from opengoc.web.provider import Attempt
+
     secret = secrets.token_urlsafe(32)
     response = RedirectResponse(_provider(request).address_for(Attempt.of(secret)), 303)
     # Lax: the way back is a link of the provider's.
@@ -76,6 +80,8 @@ def begin(request: Request, next: Next = "") -> Response:
 @router.get(CALLBACK, name="login_callback")
 def back(request: Request) -> Response:
     """Begin a session of who comes back from the provider."""
+    from opengoc.web.provider import Attempt, LoginRefused
+
     provider, house = _provider(request), _house(request)
     assert house.settings.login is not None
     secret, _, wanted = request.cookies.get(_ATTEMPT_COOKIE, "").partition(".")
@@ -117,6 +123,16 @@ def logout(request: Request, form: Sent) -> Response:
     response = RedirectResponse(request.app.url_path_for("downtimes"), 303)
     response.delete_cookie(COOKIE)
     return response
+
+
+def provider_of(house: House) -> Provider | None:
+    """The login provider of the settings; None where they name none. Raises Permanent."""
+    if house.settings.login is None:
+        return None
+    # OAuth and its keys are loaded where there is a use for them: they are a tenth of a second at each start.
+    from opengoc.web.provider import Provider
+
+    return Provider.of(house, house.settings.login, CALLBACK)
 
 
 def lead_to_login(request: Request, error: Exception) -> Response:

@@ -69,11 +69,8 @@ class Provider:
         self._read_at = self._keys_at = float("-inf")
 
     @classmethod
-    def of(cls, house: House, callback: str) -> Provider | None:
-        """The provider of the settings; None where they name none. Raises Permanent."""
-        settings = house.settings.login
-        if settings is None:
-            return None
+    def of(cls, house: House, settings: LoginSettings, callback: str) -> Provider:
+        """The provider of the settings. Raises Permanent."""
         secret = None
         if settings.client_secret_file is not None:
             path = house.path(settings.client_secret_file)

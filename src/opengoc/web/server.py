@@ -38,7 +38,6 @@ from opengoc.web.drafts import Drafts
 from opengoc.web.myosg import schemas
 from opengoc.web.myosg.answers import Answers
 from opengoc.web.myosg.endpoints import OldAddresses, clock
-from opengoc.web.provider import Provider
 from opengoc.web.rendering import Pages
 from opengoc.web.session import LoginNeeded, Sessions
 from opengoc.web.upkeep import Upkeep
@@ -86,7 +85,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(schemas.router)
     app.include_router(usage.router)
     app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
-    app.state.provider = Provider.of(house, login.CALLBACK)
+    app.state.provider = login.provider_of(house)
     app.state.past = PastRegistries(house.database)
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)

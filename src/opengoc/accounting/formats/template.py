@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 #: Layouts that are tried; more, and the slow way is as good.
 _MOST = 8
-_NOTHING = pyarrow.array(["", "none", "null", "unknown", "n/a", "(null)"])
+_NOTHING = ["", "none", "null", "unknown", "n/a", "(null)"]
 _DIGITS = r"^[0-9]{1,15}$"
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 _PERIOD = (
@@ -138,7 +138,7 @@ class Texts:
     def _known(self, name: str) -> Any:
         raw = pyarrow.array(self._columns[self._groups[name]], pyarrow.binary()).cast(pyarrow.string())
         trimmed = pc.ascii_trim_whitespace(raw)
-        nothing = pc.is_in(pc.ascii_lower(trimmed), value_set=_NOTHING)
+        nothing = pc.is_in(pc.ascii_lower(trimmed), value_set=pyarrow.array(_NOTHING))
         return pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), trimmed)
 
     def require(self, column: Any) -> None:
