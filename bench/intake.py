@@ -1,6 +1,6 @@
 """How many results a second come in over HTTP on loopback, kept when they are answered. Goal: 10,000 / s.
 
-Four agents send batches of 5,000 results about 1,100 resources. Run: python bench/intake.py
+Four agents send batches of 5,000 results about 1,100 resources. Run: python -m bench.intake
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from availability_month import register
+from bench.availability_month import register
 
 from opengoc.registry.tokens import Right, add_token
 from opengoc.store.database import open_database

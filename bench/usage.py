@@ -1,7 +1,8 @@
 """Speed of usage: the week and all of it by VO and site, from the records and from the summary.
 
 ``python -m bench.usage [ROWS]``: rows of 40 sites and 12 VOs over eight weeks, 250,000 a batch, as ``import``
-stores them. Prints medians beside the one to be reached; never fails on a time.
+stores them. Then a whole week is restated: the week as it stands, and as it was known before that. Prints
+medians beside the one to be reached; never fails on a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
@@ -31,6 +32,8 @@ _BATCH = 250_000
 #: Seconds that a week by VO and site may take of ten million records.
 GOAL = 1.5
 _RUNS = 3
+KNOWN_FROM = datetime(2026, 11, 10, tzinfo=UTC)
+RESTATED_AT = datetime(2026, 11, 15, tzinfo=UTC)
 _TIME = pyarrow.timestamp("us", tz="UTC")
 
 
@@ -64,6 +67,11 @@ def main(rows: int = 10_000_000) -> None:
         print(f"{'summary after one batch':32} {time.perf_counter() - begun:6.2f} s, {done.partitions} days")
         size = sum(file.stat().st_size for file in (Path(folder) / "lake" / SUMMARY_TABLE).rglob("*.parquet"))
         print(f"{'summary on disk':32} {size / 2**20:6.1f} MiB")
+        restate(lake, rows, one)
+        before = RESTATED_AT - timedelta(days=1)
+        for label, as_of in (("wholly restated", utc_now()), ("as known before", before)):
+            question = Question(window=one, by=("vo", "site"), kind=None, as_of=as_of)
+            _tell(f"week {label}: records", lambda asked=question: _records(lake, asked))  # type: ignore[misc]
         database.dispose()
 
 
@@ -71,11 +79,26 @@ def fill(lake: Lake, rows: int) -> None:
     """Put records into a lake, in batches."""
     table.declare(lake)
     for begin in range(0, rows, _BATCH):
-        batch = _rows(begin, rows)
+        batch = _rows(begin, rows)[: rows - begin]
         lake.append(table.TABLE, batch, batch_id=f"batch-{begin}", partition_by=[table.PARTITION])
 
 
-def _rows(begin: int, of: int) -> pyarrow.Table:
+def restate(lake: Lake, rows: int, window: Interval) -> None:
+    """Every record of a window once more, known later, with more CPU."""
+    assert window.end is not None
+    first, last = (
+        int((moment - BEGIN).total_seconds()) * rows // SPAN_SECONDS for moment in (window.start, window.end)
+    )
+    for begin in range(first // _BATCH * _BATCH, last, _BATCH):
+        lake.append(
+            table.TABLE,
+            _rows(begin, rows, version=2, known_from=RESTATED_AT),
+            batch_id=f"restated-{begin}",
+            partition_by=[table.PARTITION],
+        )
+
+
+def _rows(begin: int, of: int, *, version: int = 1, known_from: datetime = KNOWN_FROM) -> pyarrow.Table:
     chance = numpy.random.default_rng(begin)
     nth = numpy.arange(begin, begin + _BATCH)
     site = (chance.pareto(1.1, _BATCH) + 1).astype(numpy.int64) % 40
@@ -100,18 +123,18 @@ def _rows(begin: int, of: int) -> pyarrow.Table:
         "cpu_user_seconds": (wall * processors * chance.uniform(0.3, 0.98, _BATCH)).round(),
         "processors": processors.astype(numpy.int32),
         "status": numpy.full(_BATCH, "completed"),
-        "sequence": end,
+        "sequence": end + version,
         "benchmark": numpy.full(_BATCH, "HEPscore23"),
         "benchmark_value": 10.5 + site % 7,
         "raw_offset": nth,
     }
-    stamps = {"identity": nth, "content": nth, "version": numpy.ones(_BATCH, numpy.int32)}
+    stamps = {"identity": nth, "content": nth, "version": numpy.full(_BATCH, version, numpy.int32)}
     return table.rows_to_store(
         pyarrow.table({name: pyarrow.array(column) for name, column in columns.items()}, schema=table.READ),
         pyarrow.table(stamps),
         source="bench",
-        batch_id=f"batch-{begin}",
-        known_from=datetime(2026, 11, 10, tzinfo=UTC),
+        batch_id=f"batch-{begin}-{version}",
+        known_from=known_from,
         sha256="0" * 64,
     )
 
