@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
-from tests.acceptance.command import JOBS, DemoRun, goc, processes_of
+from tests.acceptance.demo_run import JOBS, DemoRun, processes_of
+from tests.command import goc
 
 
 def _free_port() -> int:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from tests.acceptance.command import goc
 from tests.acceptance.shared_data import SHARED_DATA
+from tests.command import goc
 
 #: When the answers of topology-answers/ were given.
 CLOCK = "2026-08-15T12:00:00Z"

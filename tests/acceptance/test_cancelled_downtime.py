@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from tests.acceptance.command import answer, goc
+from tests.command import answer, goc
 
 from opengoc.monitoring import store
 from opengoc.monitoring.model import ProbeResult, Status

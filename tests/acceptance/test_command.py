@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.acceptance.command import goc
+from tests.command import goc
 
 from opengoc.cli.main import NOUNS
 

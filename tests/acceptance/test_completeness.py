@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.command import answer, goc
+from tests.command import answer, goc
 
 pytestmark = pytest.mark.acceptance
 

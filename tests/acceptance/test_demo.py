@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.command import JOBS, DemoRun, answer, goc, processes_of
+from tests.acceptance.demo_run import JOBS, DemoRun, processes_of
+from tests.command import answer, goc
 
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name
@@ -134,7 +135,9 @@ def test_an_interrupted_demo_leaves_no_process_and_the_next_one_runs(tmp_path: P
     import time
 
     home = tmp_path / "home"
-    words = [sys.executable, "-m", "opengoc", "--home", str(home), "demo", "--jobs", "2"]
+    # Whoever runs the tests in the background ignores the signal, and what it starts does, too.
+    words = ["env", "--default-signal=INT", sys.executable, "-m", "opengoc"]
+    words += ["--home", str(home), "demo", "--jobs", "2"]
     interrupted = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while not (home / "entries.toml").exists():

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.command import answer, goc
 from tests.acceptance.shared_data import SHARED_DATA, needs_shared_data
+from tests.command import answer, goc
 from tests.unit.factory.foreign_file import entry_xml, write_file
 
 pytestmark = pytest.mark.acceptance

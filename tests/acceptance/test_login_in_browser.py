@@ -11,8 +11,8 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
-from tests.acceptance.command import goc
 from tests.acceptance.served_registry import free_port, served
+from tests.command import goc
 from tests.contract.login_provider import CLIENT, SECRET, login_provider
 from tests.contract.test_login import SETTINGS
 

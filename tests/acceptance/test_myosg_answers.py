@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from lxml import etree
-from tests.acceptance.command import answer
 from tests.acceptance.served_registry import served_registry
 from tests.acceptance.shared_data import SHARED_DATA, needs_shared_data
+from tests.command import answer
 
 from opengoc.web.myosg.xml import elements
 

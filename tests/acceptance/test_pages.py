@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from tests.acceptance.command import DemoRun
+from tests.acceptance.demo_run import DemoRun
 
 pytestmark = pytest.mark.acceptance
 

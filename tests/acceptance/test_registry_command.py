@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.acceptance.command import answer, goc
 from tests.acceptance.shared_data import SHARED_DATA, needs_shared_data
+from tests.command import answer, goc
 
 pytestmark = [pytest.mark.acceptance, needs_shared_data]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
+from tests import command
 
 pytestmark = pytest.mark.acceptance
 
@@ -46,14 +45,7 @@ class Goc:
         self.home = home
 
     def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "GOC_HOME": str(self.home), "GOC_WHO": "production coordinator"}
-        return subprocess.run(
-            [sys.executable, "-c", "from opengoc.cli.main import run; run()", *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return command.goc(self.home, *words, environment={"GOC_WHO": "production coordinator"})
 
     def json(self, *words: str) -> Any:
         done = self(*words, "--json")

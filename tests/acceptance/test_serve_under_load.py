@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.acceptance.command import goc
 from tests.acceptance.served_registry import served
+from tests.command import goc
 
 pytestmark = pytest.mark.acceptance
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.acceptance.command import answer, goc, processes_of
+from tests.acceptance.demo_run import processes_of
+from tests.command import answer, goc
 
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name

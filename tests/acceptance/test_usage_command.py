@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.acceptance.command import answer, goc
+from tests.command import answer, goc
 
 pytestmark = pytest.mark.acceptance
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 SAMPLE = (Path(__file__).parents[1] / "data/accounting/condor-23.9-history.txt").read_bytes()
 FIRST = SAMPLE[: SAMPLE.index(b"\n*** ") + 1]
 RECORDS = 5_000
-KILLS = 25
+KILLS = 12
 
 #: A collection in small batches, as a process of its own: many places to be killed at.
 COLLECT = """
@@ -111,7 +111,7 @@ def test_a_collector_killed_at_any_moment_stores_every_record_once(tmp_path: Pat
     finish(tmp_path, path)
     assert_all_stored_once(tmp_path, range(RECORDS))
     # Kills that come after the work is done prove nothing.
-    assert under_way >= 5, f"seed {seed}"
+    assert under_way >= 3, f"seed {seed}"
 
 
 def test_a_file_that_grows_and_rotates_while_it_is_read_is_read_whole(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration import command
+from tests import command
 
 pytestmark = pytest.mark.integration
 

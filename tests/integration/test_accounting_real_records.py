@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration import command
+from tests import command
 
 DATA = Path(os.environ.get("GOC_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.integration.command import goc
+from tests.command import goc
 from tests.integration.factory_home import factory_home
 from tests.unit.factory.world import POLICY, entry_table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.command import answer, goc
+from tests.command import answer, goc
 from tests.integration.factory_home import factory_home
 from tests.unit.factory.world import entry_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.command import goc
+from tests.command import goc
 from tests.integration.factory_home import factory_home
 
 pytestmark = pytest.mark.integration

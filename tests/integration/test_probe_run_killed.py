@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.integration.command import answer, goc
+from tests.command import answer, goc
 
 from opengoc.base.interval import Interval
 from opengoc.monitoring import store

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.integration.command import goc
+from tests.command import goc
 
 from opengoc.testbed.configuration import client_environment
 from opengoc.testbed.layout import Layout

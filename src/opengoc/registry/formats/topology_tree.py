@@ -252,7 +252,10 @@ def _yaml_files(folder: Path) -> list[Path]:
 
 
 def _refuse_stray_files(walk: _Walk, folder: Path, expected: set[str]) -> None:
-    """A YAML file one level too high or too low would otherwise vanish without a word."""
+    """A YAML file one level too high or too low would otherwise vanish without a word.
+
+    A folder may be named like one: it is a facility or a site.
+    """
     for path in _yaml_files(folder):
-        if path.name not in expected:
+        if path.name not in expected and not path.is_dir():
             walk.findings.fault(f"{walk.relative(path)}:1", path.name, "is no file of this level of the tree")
