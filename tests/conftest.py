@@ -46,10 +46,16 @@ class TogetherWhatShares(LoadScopeScheduling):
         return _shared_by(file) or file
 
 
+#: A test or a fixture that asks for the demo or the grid of the whole run.
+_SHARES = re.compile(
+    r"(?:\ndef test_\w+|@pytest\.fixture[^\n]*\ndef \w+)\([^)]*\b(demo: DemoRun|grid: Grid)\b"
+)
+
+
 @cache
 def _shared_by(file: str) -> str:
-    found = re.search(r"\b(?:demo: DemoRun|grid: Grid)\b", (_ROOT / file).read_text(encoding="utf-8"))
-    return "" if found is None else found[0]
+    found = _SHARES.search((_ROOT / file).read_text(encoding="utf-8"))
+    return "" if found is None else found[1]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherWhatShares:
