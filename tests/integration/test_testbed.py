@@ -124,14 +124,14 @@ def test_a_pilot_joins_the_pool_from_a_site_and_its_payload_is_accounted(grid: G
     text = HELLO.replace("hello.sh", "pilot.sh").format(
         folder=folder, grid_resource=grid_resources(grid)[site]
     )
-    extra = f"transfer_input_files = pilot.token\narguments = {grid.address('pool')} {site} 28\nqueue\n"
+    extra = f"transfer_input_files = pilot.token\narguments = {grid.address('pool')} {site} 90\nqueue\n"
     grid.submit(text.replace("queue\n", extra).replace("hello-condor", "least-pilot"))
 
     def finished() -> list[dict[str, str]]:
         records = blocks(grid.layout.history_of_pool)
         return [ad for ad in records if ad["ClusterId"] == str(cluster.cluster)]
 
-    wait_for(lambda: len(finished()) == 2, f"payloads end at {site}", seconds=90)
+    wait_for(lambda: len(finished()) == 2, f"payloads end at {site}", seconds=150)
     for record in finished():
         assert record["Owner"] == '"cmsprod"'
         assert record["VO"] == '"cms"'

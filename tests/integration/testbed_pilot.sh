@@ -1,5 +1,5 @@
 #!/bin/bash
-# The least pilot: a startd that joins a pool from inside a batch job, for SECONDS.
+# The least pilot: a startd that joins a pool from inside a batch job, until it is idle, at most for SECONDS.
 # testbed_pilot.sh COLLECTOR SITE SECONDS, with the token beside it as pilot.token
 set -eu
 pilot=$PWD/pilot
@@ -42,6 +42,7 @@ SLOT_TYPE_1 = 100%
 SLOT_TYPE_1_PARTITIONABLE = True
 START = stringListMember("$2", TARGET.DESIRED_Sites)
 RUNBENCHMARKS = False
+STARTD_NOCLAIM_SHUTDOWN = 20
 STARTD_NAME = least-$2-$$
 MASTER_NAME = least-$2-$$
 GLIDEIN_Site = "$2"
@@ -56,6 +57,7 @@ condor_master -f &
 master=$!
 for _ in $(seq "$3"); do
   kill -0 "$master" 2>/dev/null || break
+  ! grep -qs "EXITING WITH STATUS" "$pilot/log/StartLog" || break
   sleep 1
 done
 kill -QUIT "$master" 2>/dev/null || true

@@ -24,6 +24,8 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\
 #: Plain bytes for one packed byte, over all but the first of them.
 _SWELLS = 100
 _ALWAYS_BYTES = 256 * 1024 * 1024
+#: A window is at first so large.
+_FIRST_BYTES = 256 * 1024
 
 
 class Plain:
@@ -107,11 +109,14 @@ class Window:
 
     def fill(self, size: int) -> memoryview:
         """The next bytes, fewer than ``size`` only at the end; they stand until the next call."""
-        if len(self._memory) < size:
-            self._memory = self._memory[: self._filled] + bytearray(size - self._filled)
-        room = memoryview(self._memory)
-        self._filled += self._plain.read_into(room[self._filled : size])
-        return room[: self._filled]
+        while True:
+            room = memoryview(self._memory)[:size]
+            self._filled += self._plain.read_into(room[self._filled :])
+            if self._filled < len(room) or len(room) == size:
+                return room[: self._filled]
+            # Most files are small: memory that is not filled would cost more than what is read.
+            more = max(_FIRST_BYTES, 3 * len(room))
+            self._memory = self._memory + bytearray(min(size - len(room), more))
 
     def drop(self, used: int) -> None:
         """Go on behind so many bytes."""
