@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 # Test processes: the tests of real daemons mostly wait, so more than the machine has cores.
-WORKERS ?= 4
+WORKERS ?= 5
 
 # Debian packages by name: what the command needs, and what the tests need on top.
 RUN_PACKAGES := ca-certificates debian-archive-keyring mmdebstrap bubblewrap uidmap python3-venv

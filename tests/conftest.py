@@ -26,6 +26,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from opengoc.store.database import Database, open_database
 
@@ -40,11 +41,31 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max
 
 
 class TogetherWhatShares(LoadScopeScheduling):
-    """Deals the tests out to processes: what shares the demo or the running grid to one, the rest by file."""
+    """Deals the tests out to processes: what shares the demo or the running grid to one, the rest by file.
+
+    The first tests mostly wait for daemons and the last ones calculate. Every second process begins with the
+    last ones, so that the machine is never idle, and gives way, so that no daemon is late.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return _shared_by(file) or file
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if _calculates(node.gateway.id):
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+
+def _calculates(worker: str) -> bool:
+    return int(worker.removeprefix("gw")) % 2 == 1
+
+
+def pytest_configure() -> None:
+    """Give way to the processes that wait for daemons."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None and _calculates(worker):
+        os.nice(10)
 
 
 #: A test or a fixture that asks for the demo or the grid of the whole run.
