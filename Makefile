@@ -47,7 +47,7 @@ unit: setup ## The fast tests alone
 	@$(BIN)/pytest -q tests/unit
 
 test: system-test setup lint ## Everything: lint, then all tests on real HTCondor, Slurm, PostgreSQL, SMTP and Chromium
-	@# The long ones first, so that no process ends alone with them.
+	@# Those that wait for daemons first: tests/conftest.py fills the time with the others.
 	@$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
 		tests/integration tests/acceptance tests/contract tests/unit
 

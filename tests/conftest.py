@@ -40,6 +40,10 @@ _START_SECONDS = 30.0
 _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 
 
+#: Files of which one test takes minutes.
+_LONGEST = ("tests/acceptance/test_demo.py", "tests/acceptance/test_survival.py")
+
+
 class TogetherWhatShares(LoadScopeScheduling):
     """Deals the tests out to processes: what shares the demo or the running grid to one, the rest by file.
 
@@ -59,6 +63,11 @@ class TogetherWhatShares(LoadScopeScheduling):
 
 def _calculates(worker: str) -> bool:
     return int(worker.removeprefix("gw")) % 2 == 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: begun last, they would run alone in the end."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _LONGEST)
 
 
 def pytest_configure() -> None:
