@@ -91,7 +91,7 @@ def show(
 
 def _check_site(known: Circumstances, site: str | None) -> None:
     if site is not None and site not in known.site_names():
-        raise InvalidInput("site", site, "is no site with resources in use; see `goc registry list sites`")
+        raise InvalidInput("site", site, "is no site with resources in use; see `goc registry show site`")
 
 
 def _is_below(figure: Figure, percent: float) -> bool:

@@ -220,7 +220,7 @@ def tests(
     """Say which metrics of which kinds of service count for a VO: the profile ``sam-wlcg:VO``."""
     house = house_of(ctx)
     if house.registry().vo(vo) is None:
-        raise InvalidInput("VO", vo, "is no VO of the registry; see `goc registry list vos`")
+        raise InvalidInput("VO", vo, "is no VO of the registry; see `goc registry show vo`")
     said: dict[str, tuple[str, ...]] = {}
     for each in named:
         kind, _, metrics = each.partition("=")
