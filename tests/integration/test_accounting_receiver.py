@@ -22,6 +22,7 @@ from opengoc.accounting.gaps import Gap, What
 from opengoc.accounting.model import Kind
 from opengoc.accounting.sending import Spool
 from opengoc.app import House
+from opengoc.accounting.usage import Question, usage
 from opengoc.base.errors import Temporary
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
@@ -86,6 +87,28 @@ def test_packed_bodies_are_unpacked_and_damaged_ones_refused(client: TestClient)
     assert post(client, packed, batch="b-3", **{"Content-Encoding": "br"}).status_code == 400
 
 
+def test_packed_bodies_that_were_joined_are_read_to_their_end(client: TestClient) -> None:
+    joined = b"".join(gzip.compress(lines(start, 10)) for start in (0, 10, 20)) + b"\0" * 100
+    assert post(client, joined, **{"Content-Encoding": "gzip"}).json()["stored"] == 30
+    cut, junk = gzip.compress(lines(30, 10))[:-9], gzip.compress(lines(30, 10)) + b"no packing"
+    for batch, body in (("b-2", joined + cut), ("b-3", junk)):
+        assert post(client, body, batch=batch, **{"Content-Encoding": "gzip"}).status_code == 400
+
+
+@pytest.mark.parametrize("huge", [{"jobs": 2**63 - 1}, {"bytes": 2**63 - 1}])
+def test_no_record_makes_the_sums_of_others_overflow(
+    client: TestClient, house: House, huge: dict[str, int]
+) -> None:
+    one = json.loads(lines(0, 1))
+    strange = [{**one, "global_job_id": f"x{n}", **huge} for n in range(2)]
+    body = b"".join(json.dumps(each).encode() + b"\n" for each in strange)
+    answer = post(client, LINES + body).json()
+    assert (answer["stored"], answer["quarantined"]) == (50, 2)
+    ended = Interval(datetime(2020, 1, 1, tzinfo=UTC), utc_now())
+    (row,) = usage(house.lake, Question(window=ended, by=(), kind=Kind.BATCH, as_of=utc_now())).rows
+    assert row.jobs == 50
+
+
 def test_a_bomb_and_a_flood_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opengoc.web.accounting.MOST_PLAIN", 100_000)
     bomb = gzip.compress(b"\0" * 10_000_000)
@@ -132,6 +155,22 @@ def test_a_batch_number_that_never_came_is_a_gap_until_it_comes(client: TestClie
     post(client, lines(20, 10), batch="b-3", **{"Goc-Sequence": "s/4"})
     assert What.SEQUENCE not in {gap.what for gap in gaps_of(expecting)}
     assert post(client, batch="b-9", **{"Goc-Sequence": "s/x"}).status_code == 400
+
+
+def test_a_spool_that_was_put_back_from_an_older_copy_is_a_gap(
+    client: TestClient, expecting: House, tmp_path: Path
+) -> None:
+    def send(number: int) -> None:
+        answer = post(client, lines(number, 1), batch=f"b-{number}", **{"Goc-Sequence": numbers[number]})
+        assert answer.status_code == 200
+
+    numbers = {1: "s/1", 2: "s/2", 3: "s/3", 4: "s/2"}
+    for number in (1, 2, 3, 3, 1):
+        send(number)
+    assert What.SEQUENCE not in {gap.what for gap in gaps_of(expecting)}
+    send(4)
+    (gap,) = (gap for gap in gaps_of(expecting) if gap.what is What.SEQUENCE)
+    assert "went back from 3 to 2" in gap.reason
 
 
 def test_a_heartbeat_says_that_silence_is_no_gap_and_a_failed_run_that_it_is(
@@ -199,6 +238,12 @@ def test_while_somebody_else_collects_the_sender_is_told_when_to_come_again(
     assert post(client).json()["stored"] == 50
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def served(house: House, port: int) -> Iterator[None]:
     server = uvicorn.Server(uvicorn.Config(create_app(house), host="127.0.0.1", port=port, log_level="error"))
@@ -206,15 +251,41 @@ def served(house: House, port: int) -> Iterator[None]:
     thread.start()
     while not server.started:
         time.sleep(0.05)
-    yield
-    server.should_exit = True
-    thread.join()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def stalled(port: int) -> socket.socket:
+    """A sender that tells of a body and goes away without a word after a few bytes of it."""
+    sender = socket.create_connection(("127.0.0.1", port), timeout=20)
+    head = f"Authorization: Bearer {TOKEN}\r\nGoc-Batch: stalled\r\nTransfer-Encoding: chunked\r\n"
+    sender.sendall(f"POST /accounting/batches HTTP/1.1\r\nHost: x\r\n{head}\r\n5\r\nhello\r\n".encode())
+    return sender
+
+
+def test_senders_that_stop_in_the_middle_keep_nobody_out_and_leave_nothing(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opengoc.web.accounting._STALLED_SECONDS", 1.0)
+    port = free_port()
+    (path := tmp_path / "records").write_bytes(LINES)
+    (spool := Spool(tmp_path / "spool")).put(path)
+    with served(house, port):
+        senders = [stalled(port) for _ in range(5)]
+        answers = {sender.recv(12).decode() for sender in senders}
+        assert answers <= {"HTTP/1.1 408", "HTTP/1.1 429"} and "HTTP/1.1 408" in answers
+        stalled(port).close()
+        sent = spool.deliver(f"http://127.0.0.1:{port}/accounting/batches", TOKEN)
+    for sender in senders:
+        sender.close()
+    assert [receipt["stored"] for receipt in sent.receipts] == [50]
 
 
 def test_batches_wait_in_the_spool_until_the_receiver_answers(house: House, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}/accounting/batches"
     path = tmp_path / "records.jsonl"
     path.write_bytes(LINES)

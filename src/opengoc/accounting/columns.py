@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow
 import pyarrow.compute as pc
 
-from opengoc.accounting.model import EARLIEST, MAX_BENCHMARK, MAX_SECONDS, Kind
+from opengoc.accounting.model import EARLIEST, MAX_BENCHMARK, MAX_BYTES, MAX_JOBS, MAX_SECONDS, Kind
 from opengoc.accounting.source import Source
 from opengoc.accounting.table import READ, RECORD
 
@@ -73,6 +73,8 @@ def plain(read: pyarrow.Table) -> Any:
         _or_null(read["started_at"], pc.less_equal(read["started_at"], read["ended_at"])),
         _within(read["wall_seconds"], MAX_SECONDS),
         pc.greater(read["jobs"], 0),
+        pc.less_equal(read["jobs"], MAX_JOBS),
+        _or_null(read["bytes"], pc.less_equal(read["bytes"], MAX_BYTES)),
         pc.is_valid(read["status"]),
         *(
             _or_null(read[name], _within(read[name], MAX_SECONDS))

@@ -81,7 +81,7 @@ def receive(
         if sequence:
             # Answered before and not heard, or sent under a number of its own: no number is left open.
             with stores.database.begin() as conn:
-                sequences.arrived(conn, source.name, sequence, None, now=clock(), who=who)
+                sequences.arrived(conn, source.name, sequence, None, new=False, now=clock(), who=who)
         return Receipt(batch_id=batch_id, counts=Counts(**before.value["counts"]), again=True)
     table.declare(stores.lake)
     form = recognise(content[:HEAD_BYTES]) if source.format == "auto" else source.format
@@ -99,7 +99,7 @@ def receive(
             keep_span(conn, told, ends[0], ends[-1], now=now, who=who)
         if sequence:
             ended = Interval(ends[0], ends[-1] + timedelta(microseconds=1)) if ends else None
-            sequences.arrived(conn, source.name, sequence, ended, now=now, who=who)
+            sequences.arrived(conn, source.name, sequence, ended, new=True, now=now, who=who)
     return Receipt(batch_id=batch_id, counts=taken.counts, again=False)
 
 

@@ -128,6 +128,9 @@ class Spool:
             except FileNotFoundError:
                 # Another process sent it meanwhile.
                 continue
+            except OSError as error:
+                sent.waiting, sent.reason = len(waiting) - done, f"{path} cannot be read: {error.strerror}"
+                return sent
             except Temporary as error:
                 sent.waiting, sent.reason = len(waiting) - done, str(error)
                 return sent
@@ -208,7 +211,7 @@ def _post(url: str, token: str, body: bytes, named: dict[str, str]) -> dict[str,
             return receipt
     except urllib.error.HTTPError as error:
         said = f"{url} answered {error.code}: {error.read(500).decode('utf-8', 'replace')}"
-        if error.code == 429 or error.code >= 500:
+        if error.code in (408, 429) or error.code >= 500:
             after = error.headers.get("Retry-After", "")
             raise Temporary(said, retry_after=float(after) if after.isdigit() else 30.0) from error
         raise Permanent(said) from error

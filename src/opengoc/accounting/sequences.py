@@ -1,7 +1,8 @@
 """Numbers that a sender gives its batches, one after the other: a number that never came is a hole.
 
 Each spool of a sender is a stream with numbers of its own, from 1. A batch that comes late, or again, fills
-the hole that it left.
+the hole that it left. A number that came before and now names another batch is of a spool that was put back
+from an older copy: what waited in it meanwhile may be lost, and counting goes on from that number.
 """
 
 from __future__ import annotations
@@ -34,10 +35,17 @@ class Hole:
     around: Interval
     #: When the batch after it came.
     noticed_at: datetime
+    #: These numbers came, and the first of them came again for another batch.
+    put_back: bool = False
 
     @property
     def words(self) -> str:
         """What is lacking, for people."""
+        if self.put_back:
+            return (
+                f"batch numbers went back from {self.last} to {self.first}: the sender's spool is an older copy,"
+                " and what waited in it may be lost"
+            )
         several = f"batches {self.first} to {self.last}" if self.last > self.first else f"batch {self.first}"
         return f"{several} never came"
 
@@ -64,6 +72,15 @@ class Stream:
             return replace(self, highest=number, through=through or self.through, holes=holes)
         return replace(self, holes=tuple(left for hole in self.holes for left in _without(hole, number)))
 
+    def after_new(self, number: int, ended: Interval | None, now: datetime) -> Stream:
+        """The same, for a batch that never came before, under whatever number. Pure."""
+        taken = number <= self.highest and not any(_fills(hole, number) for hole in self.holes)
+        if not taken:
+            return self.after(number, ended, now)
+        back = replace(_hole(number, self.highest, self.through, ended, now), put_back=True)
+        through = ended.end if ended is not None else self.through
+        return replace(self, highest=number, through=through, holes=(*self.holes, back))
+
 
 def parse(said: str) -> tuple[str, int]:
     """The stream and the number of ``STREAM/7``. Raises InvalidInput."""
@@ -74,13 +91,16 @@ def parse(said: str) -> tuple[str, int]:
 
 
 def arrived(
-    conn: Connection, source: str, said: str, ended: Interval | None, *, now: datetime, who: str
+    conn: Connection, source: str, said: str, ended: Interval | None, *, new: bool, now: datetime, who: str
 ) -> None:
-    """Keep that a number came. Raises InvalidInput for one that is not well said."""
+    """Keep that a number came, for a batch that is ``new`` or was received before.
+
+    Raises InvalidInput for a number that is not well said.
+    """
     name, number = parse(said)
     fact = facts.get(conn, KIND, f"{source}/{name}")
     before = _stream(fact.value) if fact is not None and fact.value else Stream(source=source, name=name)
-    value = _to_json(before.after(number, ended, now))
+    value = _to_json((before.after_new if new else before.after)(number, ended, now))
     words: dict[str, Any] = {"kind": KIND, "key": f"{source}/{name}", "value": value, "who": who}
     if fact is None:
         facts.assert_fact(conn, **words, valid=Interval(now), source="accounting")
@@ -105,9 +125,13 @@ def _hole(first: int, last: int, before: datetime | None, ended: Interval | None
     )
 
 
+def _fills(hole: Hole, number: int) -> bool:
+    return not hole.put_back and hole.first <= number <= hole.last
+
+
 def _without(hole: Hole, number: int) -> list[Hole]:
     parts = [replace(hole, last=min(hole.last, number - 1)), replace(hole, first=max(hole.first, number + 1))]
-    if not hole.first <= number <= hole.last:
+    if not _fills(hole, number):
         return [hole]
     return [part for part in parts if part.first <= part.last]
 
@@ -125,6 +149,7 @@ def _to_json(stream: Stream) -> dict[str, Any]:
                 "from": format_instant(hole.around.start),
                 "to": format_instant(hole.around.end or hole.around.start),
                 "noticed_at": format_instant(hole.noticed_at),
+                "put_back": hole.put_back,
             }
             for hole in stream.holes
         ],
@@ -143,6 +168,8 @@ def _stream(value: Mapping[str, Any]) -> Stream:
                 last=hole["last"],
                 around=Interval(parse_instant(hole["from"]), parse_instant(hole["to"])),
                 noticed_at=parse_instant(hole["noticed_at"]),
+                # A hole of an earlier release does not say it.
+                put_back=hole.get("put_back", False),
             )
             for hole in value["holes"]
         ),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import threading
 import zlib
@@ -17,6 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from opengoc.accounting import runs, table
 from opengoc.accounting.receiving import Receipt, receive
@@ -36,6 +38,10 @@ MOST_PLAIN = 256 * 2**20
 #: Batches that wait while one is stored; one more is asked to come later.
 _MOST_WAITING = 4
 _BUSY_SECONDS = 2
+#: A body of which nothing comes for so long is given up: a sender that went away keeps no place.
+_STALLED_SECONDS = 30.0
+#: A body takes no longer than this, however it trickles.
+_SLOWEST_SECONDS = 600.0
 
 
 @dataclass
@@ -63,7 +69,10 @@ async def batches(request: Request) -> JSONResponse:
     if not intake.places.acquire(blocking=False):
         return _later("other batches wait already", _BUSY_SECONDS)
     try:
-        packed = await _body(request)
+        try:
+            packed = await _body(request)
+        except (TimeoutError, ClientDisconnect):
+            return _refused(408, "the body stopped before its end: nothing of it was taken, send it again")
         if packed is None:
             return _refused(413, f"a batch may have {MOST_PACKED} bytes: send it as several")
         plain = _unpacked(packed, request.headers.get("content-encoding", "identity"))
@@ -136,13 +145,17 @@ def _intake(request: Request) -> _Intake:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The body; None for one that is too large."""
+    """The body; None for one that is too large. Raises TimeoutError, ClientDisconnect when it stops."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_PACKED:
-            return None
-        parts.append(part)
+    loop = asyncio.get_running_loop()
+    latest = loop.time() + _SLOWEST_SECONDS
+    async with asyncio.timeout(_STALLED_SECONDS) as patience:
+        async for part in request.stream():
+            size += len(part)
+            if size > MOST_PACKED:
+                return None
+            parts.append(part)
+            patience.reschedule(min(loop.time() + _STALLED_SECONDS, latest))
     return b"".join(parts)
 
 
@@ -154,9 +167,7 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
         raise InvalidInput("content-encoding", encoding, "must be gzip, zstd or identity")
     try:
         if encoding == "gzip":
-            unpacking = zlib.decompressobj(wbits=31)
-            plain = unpacking.decompress(packed, MOST_PLAIN + 1)
-            whole = unpacking.eof or len(plain) > MOST_PLAIN
+            plain, whole = _of_gzip(packed)
         else:
             with pyarrow.CompressedInputStream(pyarrow.BufferReader(packed), "zstd") as stream:
                 plain, whole = stream.read(MOST_PLAIN + 1), True
@@ -167,6 +178,23 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
     if not whole:
         raise InvalidInput("body", encoding, "is cut off")
     return plain
+
+
+def _of_gzip(packed: bytes) -> tuple[bytes, bool]:
+    """What is packed, up to a byte more than may be, and whether its end is there. Raises zlib.error.
+
+    Packed files that were joined are one packed file (RFC 1952, 2.2): every member is read.
+    """
+    plain = bytearray()
+    while True:
+        unpacking = zlib.decompressobj(wbits=31)
+        plain += unpacking.decompress(packed, MOST_PLAIN + 1 - len(plain))
+        if not unpacking.eof or len(plain) > MOST_PLAIN:
+            return bytes(plain), len(plain) > MOST_PLAIN
+        # Zero bytes pad a packed file to a block of its medium.
+        packed = unpacking.unused_data.lstrip(b"\0")
+        if not packed:
+            return bytes(plain), True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,6 +199,26 @@ def test_a_batch_number_that_never_came_is_a_gap_and_one_that_comes_late_fills_i
     assert late.after(4, ended(3), LATER) == late
 
 
+def test_numbers_that_go_back_are_a_gap_and_later_holes_are_seen_again() -> None:
+    def ended(n: int) -> Interval:
+        return Interval(MONDAY + n * DAY, MONDAY + n * DAY + 20 * HOUR)
+
+    stream = Stream(source="test", name="s")
+    for number in (1, 2, 3):
+        stream = stream.after_new(number, ended(number - 1), LATER)
+    assert stream.holes == ()
+    # The spool of the time after batch 1: its numbers 2 and 3 are given out again.
+    back = stream.after_new(2, ended(3), LATER)
+    (gap,) = found(watched(holes=back.holes))
+    assert (gap.what, gap.evidence["first"], gap.evidence["last"]) == (What.SEQUENCE, 2, 3)
+    assert "older copy" in gap.reason
+    assert back.after_new(3, ended(4), LATER).holes == back.holes
+    assert [(hole.first, hole.last) for hole in back.after_new(5, ended(5), LATER).holes] == [(2, 3), (3, 4)]
+    # That the time was given settles it.
+    whole = run(MONDAY, MONDAY + 7 * DAY, Outcome.OK, 1)
+    assert found(watched(holes=back.holes, told=told_by([whole]))) == []
+
+
 def test_lost_bytes_are_a_gap_until_somebody_says_that_their_time_was_given() -> None:
     lost = source_state.Gap(start=MONDAY + 5 * HOUR, end=MONDAY + 6 * HOUR, reason="history shrank")
     source = watched(gaps=(lost,))
