@@ -96,16 +96,16 @@ def test_an_announced_downtime_is_in_the_registry_and_no_import_touches_it(datab
     downtime = announce(database)
     assert downtime.services == ("CE",)
     assert load(database).downtimes[downtime.id] == downtime
-    assert load(database).in_outage("ITB-CONDOR-CE", DURING)
+    assert load(database).outage_at("ITB-CONDOR-CE", DURING)
     assert written(take(database, EXAMPLE)) == 0
-    assert load(database).in_outage("ITB-CONDOR-CE", DURING)
+    assert load(database).outage_at("ITB-CONDOR-CE", DURING)
 
 
 def test_a_downtime_announced_after_it_began_is_taken_and_unscheduled(database: Database) -> None:
     take(database, EXAMPLE)
     late = announce(database, now=AFTER + timedelta(days=30))
     assert late.derived_class() is DowntimeClass.UNSCHEDULED
-    assert load(database).in_outage("ITB-CONDOR-CE", DURING)
+    assert load(database).outage_at("ITB-CONDOR-CE", DURING)
 
 
 @pytest.mark.parametrize("changes", [{"resource": "nowhere"}, {"services": ["Squid"]}])
@@ -140,12 +140,12 @@ def test_cancelling_twice_is_cancelling_once_and_can_be_taken_back(database: Dat
         with database.begin() as conn:
             cancelled = cancel_downtime(conn, downtime.id, who="operator", why="not needed", now=DURING)
     assert cancelled.cancelled_at == DURING
-    assert not load(database).in_outage("ITB-CONDOR-CE", DURING)
-    assert load(database, before).in_outage("ITB-CONDOR-CE", DURING)
+    assert not load(database).outage_at("ITB-CONDOR-CE", DURING)
+    assert load(database, before).outage_at("ITB-CONDOR-CE", DURING)
     with database.begin() as conn:
         reinstate_downtime(conn, downtime.id, who="operator", why="needed after all")
         assert len(facts.history(conn, "downtime", downtime.id)) == 3
-    assert load(database).in_outage("ITB-CONDOR-CE", DURING)
+    assert load(database).outage_at("ITB-CONDOR-CE", DURING)
 
 
 def test_a_cancellation_here_stands_until_the_tree_says_something_new(database: Database, tree: Path) -> None:

@@ -41,7 +41,7 @@ def test_it_loads_what_the_tree_says(database: Database) -> None:
     assert resource.fqdn == "ce.itb-slurm.example.org"
     assert resource.endpoint("CE") == "127.0.0.1:9620"
     assert registry.site_of("ITB-SLURM-CE").country == "United States"
-    assert registry.facility_of("ITB-SLURM-CE").name == "Example University Grid"
+    assert registry.site_of("ITB-SLURM-CE").facility == "Example University Grid"
     vo = registry.vo("CMS")
     assert vo is not None
     assert [str(fqan) for fqan in vo.fqans] == ["/cms", "/cms/Role=pilot"]
@@ -108,7 +108,7 @@ def test_ids_survive_renames(database: Database, tree: Path) -> None:
     after = load(database)
     assert after.resource("Renamed-CE").id == before.resource("ITB-SLURM-CE").id
     assert after.site("Renamed site").id == before.site("ITB-SLURM").id
-    assert after.facility_of("Renamed-CE").id == before.facility_of("ITB-SLURM-CE").id
+    assert after.site_of("Renamed-CE").id == before.site_of("ITB-SLURM-CE").id
     assert [each.id for each in after.downtimes_of("Renamed-CE")] == ["9001"]
 
 

@@ -35,11 +35,6 @@ class FilePosition:
     #: Of a packed file: its size and time of writing (ns); digests and ``offset`` are of the plain bytes.
     packed: tuple[int, int] | None = None
 
-    @property
-    def print_bytes(self) -> int:
-        """How many bytes the digests cover."""
-        return min(self.offset, PRINT_BYTES)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:

@@ -79,9 +79,8 @@ class Requirements:
     tree: Node
     #: ``MY`` is an entry, ``TARGET`` a job.
     match: Expression
-    #: Attributes it names, as they are declared, in order of name.
+    #: Attributes of the job that it names, as they are declared, in order of name.
     job_attributes: tuple[str, ...]
-    entry_attributes: tuple[str, ...]
 
     def start(self, entry: Mapping[str, Scalar | None]) -> str:
         """What a pilot of this entry decides by: the same expression, the entry's values in it.
@@ -110,7 +109,6 @@ def parse_requirements(text: str, vocabulary: Vocabulary, where: str) -> Require
         tree=tree,
         match=parse(render(tree, _scoped), where),
         job_attributes=names(tree, "job"),
-        entry_attributes=names(tree, "entry"),
     )
 
 

@@ -169,19 +169,6 @@ def _resources_of(circumstances: Circumstances, site: str) -> set[str] | None:
     return {endpoint.resource for endpoint in circumstances.endpoints(site=site)}
 
 
-def availability_figures(
-    lake: Lake, circumstances: Circumstances, *, window: Interval, profile: Profile, as_of: datetime
-) -> list[Figure]:
-    """``availability`` and ``reliability`` of every site, in percent, for a report; by site.
-
-    ``partial`` where part of the window is not known, ``missing`` with the reason where none is: never 0 or
-    100 from nothing.
-    """
-    assessed = assess(lake, circumstances, window=window, profile=profile, as_of=as_of)
-    names = assessed.sites or circumstances.site_names()
-    return [figure for site in sorted(names) for figure in assessed.figures(site)]
-
-
 def lacking_text(ratio: Ratio) -> str:
     """How much of the time is known, where that is not all of it."""
     unknown = ratio.total_seconds - ratio.known_seconds

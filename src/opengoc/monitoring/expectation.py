@@ -31,7 +31,6 @@ CHECKS, RESULTS, OPERATOR = "checks", "results", "operator"
 
 #: Resource, service and metric.
 Key = tuple[str, str, str]
-Expected = Mapping[Target, Mapping[str, Spans]]
 
 
 def expected(conn: Connection, *, known_at: datetime | None = None) -> dict[Target, dict[str, Spans]]:

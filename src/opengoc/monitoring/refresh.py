@@ -45,13 +45,11 @@ _CHUNK_DAYS = 8
 class Dirtied:
     """What a look at the news emptied."""
 
-    #: Facts and batches that were new.
-    news: int
     cells: int
     touches: tuple[Touch, ...]
 
 
-_NOTHING = Dirtied(news=0, cells=0, touches=())
+_NOTHING = Dirtied(cells=0, touches=())
 
 
 class Availability:
@@ -145,7 +143,7 @@ class Availability:
         # The turn tells whoever is computing that what it reads may have been overtaken.
         ledger.move_cursor(conn, _CURSOR, {"seq": seq, "turn": cursor["turn"] + 1}, expect=cursor)
         order = sorted(touches, key=lambda touch: (touch.site, touch.start, touch.end, touch.measured))
-        return Dirtied(news=len(new) + len(waiting), cells=dropped, touches=tuple(order))
+        return Dirtied(cells=dropped, touches=tuple(order))
 
     def _standing(self, conn: Connection) -> Circumstances:
         newest = facts.head(conn, kinds=_SELDOM)

@@ -153,20 +153,13 @@ def in_order(samples: Iterable[Sample]) -> list[Sample]:
     return sorted(newest.items())
 
 
-def metric_timeline(
-    samples: Iterable[Sample], standing: FreshFor | CarriedDaily, start: int, end: int
-) -> Timeline:
-    """What one metric says in every second of [start, end).
-
-    ``samples``: its results in any order, repeats allowed, of the seconds that ``needed`` names at least.
-    """
-    return reading_timeline([(at, at, status) for at, status in in_order(samples)], standing, start, end)
-
-
 def reading_timeline(
     readings: Sequence[Reading], standing: FreshFor | CarriedDaily, start: int, end: int
 ) -> Timeline:
-    """``metric_timeline`` of results that were put together, in order of time."""
+    """What one metric says in every second of [start, end).
+
+    ``readings``: its results in order of time, of the seconds that ``needed`` names at least.
+    """
     if isinstance(standing, FreshFor):
         return from_changes(_fresh_changes(readings, standing, start), start, end)
     return from_changes(_carried_changes(readings, standing, start, end), start, end)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from opengoc.base.errors import InvalidInput
-from opengoc.base.interval import Interval, union
+from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Downtime, QuarantinedDowntime
 from opengoc.registry.model import (
     VO,
@@ -70,10 +70,6 @@ class Registry:
         """The site at which the named resource stands. Raises InvalidInput for an unknown one."""
         return self.sites[self.resource(resource).site]
 
-    def facility_of(self, resource: str) -> Facility:
-        """The facility that runs the named resource. Raises InvalidInput for an unknown one."""
-        return self.facilities[self.site_of(resource).facility]
-
     def resources_of(self, site: str) -> tuple[Resource, ...]:
         """The resources of the named site, in order of name. Raises InvalidInput for an unknown one."""
         self.site(site)
@@ -115,10 +111,6 @@ class Registry:
             and (service is None or service in downtime.services)
         )
 
-    def in_outage(self, resource: str, now: datetime, *, service: str | None = None) -> bool:
-        """Whether an announced outage of the resource is on at ``now``."""
-        return self.outage_at(resource, now, service=service) is not None
-
     def outage_at(self, resource: str, now: datetime, *, service: str | None = None) -> Downtime | None:
         """The outage that is on at ``now``, the one that ends last where several are; None where none is."""
         current = [
@@ -138,17 +130,6 @@ class Registry:
             if downtime.is_outage and downtime.interval.start > now
         )
         return min(starts, default=None)
-
-    def outage_intervals(
-        self, resource: str, within: Interval, *, service: str | None = None
-    ) -> tuple[Interval, ...]:
-        """The time of ``within`` that outages cover, as disjoint intervals in order."""
-        parts = (
-            outage.interval.intersection(within)
-            for outage in self.downtimes_of(resource, within, service=service)
-            if outage.is_outage
-        )
-        return tuple(union(part for part in parts if part is not None))
 
     @cached_property
     def _resources_by_site(self) -> dict[str, list[Resource]]:

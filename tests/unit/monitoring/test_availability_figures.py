@@ -12,7 +12,7 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.interval import Interval
 from opengoc.monitoring import store
-from opengoc.monitoring.assess import assess, availability_figures
+from opengoc.monitoring.assess import assess
 from opengoc.monitoring.circumstances import UNREGISTERED, of_registry
 from opengoc.monitoring.model import ProbeResult, Status, Target
 from opengoc.monitoring.profile import profile
@@ -63,15 +63,11 @@ class Centre:
         as_of: datetime = LATER,
         held: Registry | None = None,
     ) -> tuple[Figure, Figure]:
-        found = availability_figures(
-            self.lake,
-            of_registry(held or registry(), EXPECTED),
-            window=window,
-            profile=profile(name),
-            as_of=as_of,
-        )
-        by_name = {figure.name: figure for figure in found if figure.dimensions["site"] == site}
-        return by_name["availability"], by_name["reliability"]
+        known = of_registry(held or registry(), EXPECTED)
+        assessed = assess(self.lake, known, window=window, profile=profile(name), as_of=as_of)
+        availability, reliability = assessed.figures(site)
+        assert (availability.name, reliability.name) == ("availability", "reliability")
+        return availability, reliability
 
 
 @pytest.fixture

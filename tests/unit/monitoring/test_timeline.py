@@ -21,9 +21,10 @@ from opengoc.monitoring.timeline import (
     combine,
     constant,
     from_changes,
+    in_order,
     lay_over,
-    metric_timeline,
     needed,
+    reading_timeline,
     totals,
 )
 
@@ -48,6 +49,12 @@ def timelines(draw: st.DrawFn) -> Timeline:
         st.lists(st.tuples(st.integers(START, START + 50), st.sampled_from(list(Status))), max_size=8)
     )
     return from_changes([(START, draw(st.sampled_from(list(Status)))), *sorted(changes)], START, START + 50)
+
+
+def metric_timeline(
+    results: list[Sample], standing: FreshFor | CarriedDaily, start: int, end: int
+) -> Timeline:
+    return reading_timeline([(at, at, status) for at, status in in_order(results)], standing, start, end)
 
 
 def state_at(timeline: Timeline, second: int) -> Status:

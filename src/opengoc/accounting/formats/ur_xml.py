@@ -42,7 +42,6 @@ _DURATIONS = {
     "NormalisedWallDuration",
     "NormalisedCpuDuration",
 }
-_LONGEST_TAG = 64
 
 
 def recognises(head: bytes) -> bool:
