@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,10 +148,14 @@ def test_at_the_deadline_the_whole_process_group_is_killed(tmp_path: Path) -> No
     assert (finding.status, finding.outcome) == (Status.UNKNOWN, RunOutcome.TIMEOUT)
     assert finding.detail == "half\n"
     child = int((tmp_path / "child").read_text())
+    _wait_until_gone(child)
+
+
+def _wait_until_gone(pid: int) -> None:
     deadline = time.monotonic() + 10
-    while _runs(child) and time.monotonic() < deadline:
+    while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not _runs(child)
+    assert not _runs(pid)
 
 
 def _runs(pid: int) -> bool:
@@ -163,9 +166,21 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_a_child_that_outlives_its_plugin_does_not_hold_the_probe_up() -> None:
+def test_a_child_that_outlives_its_plugin_neither_holds_the_probe_up_nor_stays() -> None:
     began = time.monotonic()
-    finding = CommandProbe(argv=("sh", "-c", "sleep 5 & echo $!; exit 0")).run(30)
+    finding = CommandProbe(argv=("sh", "-c", "sleep 60 & echo $!; exit 0")).run(30)
     assert time.monotonic() - began < 30
-    os.kill(int(finding.summary), 9)
     assert finding.status is Status.OK
+    _wait_until_gone(int(finding.summary))
+
+
+def test_a_plugin_that_prints_without_end_is_ended_before_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "ENDLESS_BYTES", 1024 * 1024)
+    began = time.monotonic()
+    finding = CommandProbe(argv=("yes",)).run(60)
+    assert time.monotonic() - began < 60
+    assert (finding.status, finding.outcome) == (Status.UNKNOWN, RunOutcome.FAILED)
+    assert finding.summary == "printed more than 1 MiB and was ended"
+    assert len(finding.detail) <= command.OUTPUT_BYTES

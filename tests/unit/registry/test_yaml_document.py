@@ -1,5 +1,6 @@
 """YAML files: whatever a file holds, it becomes nodes or a fault with its line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_faulty_file_gives_one_fault_with_its_line(
 def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     _, faults = read(tmp_path, b" " * (8 * 1024 * 1024 + 1))
     assert "is larger than" in faults[0]
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full", None])
+def test_what_has_no_end_is_not_read(tmp_path: Path, device: str | None) -> None:
+    """A link to a device would fill the memory; a named pipe would be waited for without end."""
+    path = tmp_path / "file.yaml"
+    if device is None:
+        os.mkfifo(path)
+    else:
+        path.symlink_to(device)
+    findings = Findings()
+    assert read_document(path, "file.yaml", findings) is None
+    assert "is a pipe, socket or device" in str(findings.found[0])
 
 
 def test_an_absent_file_is_a_fault(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -22,6 +24,8 @@ _BY_EXIT_CODE = {0: Status.OK, 1: Status.WARNING, 2: Status.CRITICAL, 3: Status.
 
 #: More of a plugin's output than this is cut off.
 OUTPUT_BYTES = 65_536
+#: A plugin that prints more than this is ended: what nobody reads must not fill the disk.
+ENDLESS_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,7 @@ class CommandProbe:
     argv: tuple[str, ...]
 
     def run(self, timeout_seconds: float, /) -> Finding:
-        """Run once; at the deadline the whole process group is killed."""
+        """Run once. The whole process group ends with the plugin, or at the deadline."""
         # Files, not pipes: a child that outlives the plugin and holds a pipe open cannot hold the probe up.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:
@@ -45,18 +49,34 @@ class CommandProbe:
                 )
             except OSError as error:
                 raise GocError(f"{self.argv[0]} cannot be started: {error.strerror}") from error
-            try:
-                code = process.wait(timeout_seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            broken_off = _broken_off(process, timeout_seconds, (out, err))
+            # Also what the plugin left behind, which could write on. The plugin itself is not reaped yet, so
+            # that the number of its group is nobody else's.
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+            if broken_off is not None:
                 return Finding(
                     status=Status.UNKNOWN,
-                    summary=f"no answer within {timeout_seconds:g} s",
+                    summary=broken_off[0],
                     detail=_text(out),
-                    outcome=RunOutcome.TIMEOUT,
+                    outcome=broken_off[1],
                 )
             return judge(code, _text(out), _text(err))
+
+
+def _broken_off(
+    process: subprocess.Popen[bytes], timeout_seconds: float, files: Sequence[IO[bytes]]
+) -> tuple[str, RunOutcome] | None:
+    """Why the plugin must be ended; None once it ended by itself. It is not reaped here."""
+    deadline, pause = time.monotonic() + timeout_seconds, 0.001
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if sum(os.fstat(file.fileno()).st_size for file in files) > ENDLESS_BYTES:
+            return f"printed more than {ENDLESS_BYTES >> 20} MiB and was ended", RunOutcome.FAILED
+        if (left := deadline - time.monotonic()) <= 0:
+            return f"no answer within {timeout_seconds:g} s", RunOutcome.TIMEOUT
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, 0.05)
+    return None
 
 
 def judge(code: int, out: str, err: str) -> Finding:

@@ -6,6 +6,7 @@ file cannot run code, cannot multiply itself through aliases and cannot exhaust 
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
@@ -113,12 +114,18 @@ def read_document(path: Path, where: str, findings: Findings) -> Node | None:
 
 def _read_text(path: Path, where: str, findings: Findings) -> str | None:
     try:
-        content = path.read_bytes()
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # A pipe would be waited for without end, and a device read without end.
+            findings.fault(f"{where}:1", path.name, "is a pipe, socket or device, or a link to one: no file")
+            return None
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         findings.fault(f"{where}:1", error.strerror, "cannot be read")
         return None
     if len(content) > _MAX_BYTES:
-        findings.fault(f"{where}:1", f"{len(content)} bytes", f"is larger than {_MAX_BYTES} bytes")
+        findings.fault(f"{where}:1", path.name, f"is larger than {_MAX_BYTES} bytes")
         return None
     try:
         return content.decode("utf-8-sig")
