@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from opengoc.base.interval import week
-from opengoc.reports.inputs import Coverage, DayUsage, WeekUsage
+from opengoc.base.figure import Figure
+from opengoc.base.interval import Interval, week
+from opengoc.reports.inputs import (
+    Coverage,
+    DayUsage,
+    DowntimeNews,
+    EntryWeek,
+    FactoryWeek,
+    Monitoring,
+    Running,
+    ServiceStatus,
+    WeekUsage,
+)
+from opengoc.reports.model import Note, Spell, SpellState, Strip
 from opengoc.reports.usage import days_of
 
 WEEK = "2026-W46"
 BEFORE = "2026-W45"
 MONDAY = week(WEEK).start
 AS_OF = datetime(2026, 11, 17, 9, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DOWNTIME = DowntimeNews(
+    id="9001",
+    what="cancelled",
+    at=MONDAY + 26 * HOUR,
+    who="site administrator",
+    where="ITB-SLURM-CE (CE)",
+    interval=Interval(MONDAY + 60 * HOUR, MONDAY + 84 * HOUR),
+    severity="Outage",
+    description="Scheduler upgrade",
+    why="the new release is late",
+)
+NOTE = Note(
+    id="n-1",
+    section="vo-cms",
+    text="Reprocessing of 2025 data ends on Friday.",
+    who="production coordinator",
+    written_at=AS_OF - HOUR,
+)
 
 
 def usage_day(
@@ -71,3 +102,60 @@ def week_rows(name: str, scale: int) -> list[DayUsage]:
             )
         )
     return rows
+
+
+def week_monitoring() -> Monitoring:
+    """Two sites: one that worked throughout, one with everything that a strip can show."""
+    interval = week(WEEK)
+    assert interval.end is not None
+    spells = (
+        Spell(interval=Interval(MONDAY, MONDAY + 30 * HOUR), state=SpellState.OK),
+        Spell(interval=Interval(MONDAY + 30 * HOUR, MONDAY + 34 * HOUR), state=SpellState.CRITICAL),
+        Spell(interval=Interval(MONDAY + 34 * HOUR, MONDAY + 60 * HOUR), state=SpellState.WARNING),
+        Spell(interval=Interval(MONDAY + 60 * HOUR, MONDAY + 84 * HOUR), state=SpellState.DOWNTIME),
+        Spell(interval=Interval(MONDAY + 84 * HOUR, MONDAY + 100 * HOUR), state=SpellState.UNKNOWN),
+        Spell(interval=Interval(MONDAY + 100 * HOUR, interval.end), state=SpellState.OK),
+    )
+    whole = (Spell(interval=interval, state=SpellState.OK),)
+    site = {"site": "ITB-SLURM"}
+    figures = (
+        Figure.known("availability", 99.97, "percent", as_of=AS_OF, dimensions={"site": "ITB-CONDOR"}),
+        Figure.known("reliability", 100.0, "percent", as_of=AS_OF, dimensions={"site": "ITB-CONDOR"}),
+        Figure.known("availability", 81.25, "percent", as_of=AS_OF, lacking="16 h unknown", dimensions=site),
+        Figure.missing("reliability", "percent", "no result of Friday", as_of=AS_OF, dimensions=site),
+    )
+    return Monitoring(
+        figures=figures,
+        strips=(Strip(name="ITB-CONDOR", spells=whole), Strip(name="ITB-SLURM", spells=spells)),
+        services=(
+            ServiceStatus(site="ITB-CONDOR", resource="ITB-CONDOR-CE", service="CE", status="OK"),
+            ServiceStatus(
+                site="ITB-SLURM",
+                resource="ITB-SLURM-CE",
+                service="CE",
+                status="CRITICAL",
+                since=MONDAY + 150 * HOUR,
+                message="connection refused",
+            ),
+        ),
+    )
+
+
+def week_factory() -> FactoryWeek:
+    """One configuration; an entry that works, and one that a downtime limits."""
+    return FactoryWeek(
+        configurations=(Running(digest="9f2c" * 16, since=MONDAY + 5 * HOUR),),
+        entries=(
+            EntryWeek(entry="ITB-CONDOR-2core", site="ITB-CONDOR", submitted=280, peak_running=8),
+            EntryWeek(
+                entry="ITB-SLURM-1core",
+                site="ITB-SLURM",
+                submitted=0,
+                peak_running=0,
+                limits=("outage for 24.0 h: downtime 9001",),
+            ),
+        ),
+        seen_seconds=week(WEEK).seconds,
+        elapsed_seconds=week(WEEK).seconds,
+        findings=("2026-11-10 16:00 UTC, ITB-SLURM-1core: a pilot ran an old digest",),
+    )

@@ -168,7 +168,7 @@ def _job(values: Mapping[str, str], source: Source) -> UsageRecord:
 def summary(values: Mapping[str, str], source: Source) -> UsageRecord:
     """A month's sum as a record, or how many jobs a source says it sent. Raises InvalidInput."""
     site, host = _required(values, "Site"), known(values.get("SubmitHost"))
-    month, end = _month(values)
+    month, begun, end = _month(values)
     jobs = whole(values["NumberOfJobs"], "NumberOfJobs")
     sync = "WallDuration" not in values
     vo, group, role = vo_of(values), known(values.get("VOGroup")), known(values.get("VORole"))
@@ -187,14 +187,7 @@ def summary(values: Mapping[str, str], source: Source) -> UsageRecord:
         _whole(values, "NodeCount"),
         benchmark,
     )
-    latest = epoch(values["LatestEndTime"], "LatestEndTime") if known(values.get("LatestEndTime")) else None
-    earliest = (
-        epoch(values["EarliestEndTime"], "EarliestEndTime") if known(values.get("EarliestEndTime")) else None
-    )
-    if latest and earliest and earliest > latest:
-        raise InvalidInput(
-            f"{site} {month}", values["EarliestEndTime"], "EarliestEndTime is after LatestEndTime"
-        )
+    latest = _latest_end(values, f"{site} {month}")
     return UsageRecord(
         instance=source.instance or site,
         global_job_id=("sync" if sync else "summary") + "|" + "|".join(str(each or "") for each in parts),
@@ -208,7 +201,8 @@ def summary(values: Mapping[str, str], source: Source) -> UsageRecord:
         queue=None,
         submitted_at=None,
         started_at=None,
-        ended_at=latest or end,
+        # A count of the month that runs: its last second is not yet.
+        ended_at=begun if sync else latest or end,
         wall_seconds=0.0 if sync else number(_required(values, "WallDuration"), "WallDuration"),
         cpu_user_seconds=None if sync else _number(values, "CpuDuration"),
         cpu_system_seconds=None,
@@ -231,13 +225,24 @@ def summary(values: Mapping[str, str], source: Source) -> UsageRecord:
     )
 
 
-def _month(values: Mapping[str, str]) -> tuple[str, datetime]:
-    """The month of a summary, and its last second."""
+def _latest_end(values: Mapping[str, str], where: str) -> datetime | None:
+    """When the last of the jobs ended, where it is told. Raises InvalidInput when the first ended later."""
+    latest, earliest = (
+        epoch(values[name], name) if known(values.get(name)) else None
+        for name in ("LatestEndTime", "EarliestEndTime")
+    )
+    if latest and earliest and earliest > latest:
+        raise InvalidInput(where, values["EarliestEndTime"], "EarliestEndTime is after LatestEndTime")
+    return latest
+
+
+def _month(values: Mapping[str, str]) -> tuple[str, datetime, datetime]:
+    """The month of a summary, and its first and last second."""
     year, month = whole(_required(values, "Year"), "Year"), whole(_required(values, "Month"), "Month")
     if not (1990 <= year <= 9998 and 1 <= month <= 12):
         raise InvalidInput("Month", f"{year}-{month}", "must be a month from 1990 on")
     last = datetime(year, month, monthrange(year, month)[1], tzinfo=UTC)
-    return f"{year:04d}-{month:02d}", last + timedelta(days=1, seconds=-1)
+    return f"{year:04d}-{month:02d}", last.replace(day=1), last + timedelta(days=1, seconds=-1)
 
 
 def vo_of(values: Mapping[str, str]) -> str | None:
