@@ -24,6 +24,7 @@ from opengoc.monitoring.availability import Node, availability, day_counts, site
 from opengoc.monitoring.circumstances import of_registry
 from opengoc.monitoring.model import Endpoint, Status
 from opengoc.monitoring.profile import PROFILES
+from opengoc.monitoring.table import SCHEMA, TABLE
 from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, Site
 from opengoc.registry.snapshot import Registry
 from opengoc.store.lake import Lake
@@ -102,8 +103,8 @@ def fill(lake: Lake, samples: Results) -> None:
         for metric, results in metrics.items()
         for at, status in results
     ]
-    table = pyarrow.Table.from_pylist(rows, schema=store.SCHEMA)
-    lake.append(store.TABLE, table, batch_id="bench", partition_by=["day"])
+    table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
+    lake.append(TABLE, table, batch_id="bench", partition_by=["day"])
 
 
 def timed(what: str, name: str, compute: Callable[[], dict[str, Node]]) -> None:

@@ -25,6 +25,7 @@ from opengoc.base.interval import Interval
 from opengoc.monitoring import store
 from opengoc.monitoring.profile import ARGO_EGI
 from opengoc.monitoring.refresh import Availability
+from opengoc.monitoring.table import SCHEMA, TABLE
 from opengoc.registry.downtime import Downtime, Severity
 from opengoc.registry.model import Facility, Resource, ResourceGroup, Service, Site
 from opengoc.registry.rows import encode
@@ -79,9 +80,9 @@ def fill(lake: Lake, days: int) -> None:
                 "known_at": times,
                 "day": [datetime.fromtimestamp(START + day * DAY, UTC).date()] * count,
             },
-            schema=store.SCHEMA,
+            schema=SCHEMA,
         )
-        lake.append(store.TABLE, table, batch_id=f"bench-{day}", partition_by=["day"])
+        lake.append(TABLE, table, batch_id=f"bench-{day}", partition_by=["day"])
 
 
 def register(database: Database) -> None:

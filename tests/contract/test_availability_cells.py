@@ -21,6 +21,7 @@ from opengoc.monitoring import batches, expectation, recomputation, store
 from opengoc.monitoring.model import Status
 from opengoc.monitoring.profile import ARGO_EGI, PROFILES, RSV_OSG, profile
 from opengoc.monitoring.refresh import Availability, Dirtied
+from opengoc.monitoring.table import TABLE, rows
 from opengoc.store.database import Database, open_database
 
 HOUR = 3600
@@ -86,9 +87,7 @@ def test_a_batch_that_a_killed_process_left_between_telling_and_writing_is_not_m
     result = store.results(centre.lake, Interval(moment(MONDAY), moment(MONDAY + HOUR)))[0]
     late = [type(result)(**(vars(result) | {"status": Status.CRITICAL, "at": moment(MONDAY + 60)}))]
     # The process dies right after the lake has it: nobody says that it arrived.
-    centre.lake.append(
-        store.TABLE, store.rows(late, NOW - timedelta(days=1)), batch_id="late", partition_by=["day"]
-    )
+    centre.lake.append(TABLE, rows(late, NOW - timedelta(days=1)), batch_id="late", partition_by=["day"])
     assert centre.from_cells(ARGO_EGI) == centre.from_scratch(ARGO_EGI)
     assert ("alpha", 0) not in centre.from_cells(ARGO_EGI)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from opengoc.base.interval import Interval
 from opengoc.monitoring import store
-from opengoc.monitoring.model import ProbeResult, RunOutcome, Status, Target
+from opengoc.monitoring.current import STATUS_FACT, current_statuses
+from opengoc.monitoring.model import CurrentStatus, ProbeResult, RunOutcome, Status, Target
 from opengoc.store.database import Database, open_database
 from opengoc.store.facts import history
 from opengoc.store.lake import Lake
@@ -55,8 +56,8 @@ class Kept:
             who="prober",
         )
 
-    def current(self) -> store.CurrentStatus:
-        (status,) = store.current(self.lake, self.database, now=NOON + 600 * MINUTE)
+    def current(self) -> CurrentStatus:
+        (status,) = current_statuses(self.lake, self.database, now=NOON + 600 * MINUTE)
         return status
 
 
@@ -91,7 +92,7 @@ def test_a_batch_goes_in_once(kept: Kept) -> None:
 def test_nothing_is_there_before_the_first_result(kept: Kept) -> None:
     assert store.results(kept.lake, DAY) == []
     assert store.samples(kept.lake, DAY) == {}
-    assert store.current(kept.lake, kept.database, now=NOON) == []
+    assert current_statuses(kept.lake, kept.database, now=NOON) == []
 
 
 def test_the_window_is_half_open(kept: Kept) -> None:
@@ -146,7 +147,7 @@ def test_a_change_of_status_is_one_fact_and_no_change_is_none(kept: Kept) -> Non
     for minute, status in enumerate([Status.OK, Status.OK, Status.CRITICAL, Status.CRITICAL, Status.OK]):
         kept.record(result(minute, status))
     with kept.database.read() as conn:
-        facts = history(conn, store.STATUS_FACT, '["ITB-CE","CE","ce-job"]')
+        facts = history(conn, STATUS_FACT, '["ITB-CE","CE","ce-job"]')
     assert [(fact.value or {})["status"] for fact in facts] == ["OK", "CRITICAL", "OK"]
     assert [fact.valid.start for fact in facts] == [NOON, NOON + 2 * MINUTE, NOON + 4 * MINUTE]
 
@@ -160,13 +161,13 @@ def test_a_process_killed_between_lake_and_facts_leaves_nothing_wrong(kept: Kept
     assert kept.current().status is Status.CRITICAL
     assert not kept.record(result(1, Status.CRITICAL), batch="killed")
     with kept.database.read() as conn:
-        assert len(history(conn, store.STATUS_FACT, '["ITB-CE","CE","ce-job"]')) == 2
+        assert len(history(conn, STATUS_FACT, '["ITB-CE","CE","ce-job"]')) == 2
 
 
 def test_a_status_older_than_the_lake_is_looked_through_is_still_told(kept: Kept) -> None:
     kept.record(result(0, Status.WARNING))
     later = NOON + timedelta(days=30)
-    (status,) = store.current(kept.lake, kept.database, now=later)
+    (status,) = current_statuses(kept.lake, kept.database, now=later)
     assert (status.status, status.at) == (Status.WARNING, NOON)
 
 

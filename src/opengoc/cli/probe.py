@@ -15,7 +15,8 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import utc_now
 from opengoc.cli.output import AsOf, Json, emit, err, house_of, progress, table
 from opengoc.flows.probing import expect_checks, probe
-from opengoc.monitoring import expectation, store
+from opengoc.monitoring import expectation
+from opengoc.monitoring.current import current_statuses
 from opengoc.monitoring.loop import due
 from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.monitoring.probes.check import Check
@@ -71,7 +72,7 @@ def list_checks(ctx: typer.Context, only: Only = None, as_json: Json = False) ->
     say_what_is_unknown(house)
     with house.checks() as (registry, checks):
         checks = _chosen(checks, only, registry)
-        current = {(s.metric, s.target): s for s in store.current(house.lake, house.database, now=now)}
+        current = {(s.metric, s.target): s for s in current_statuses(house.lake, house.database, now=now)}
         waiting = set(map(str, due(checks, current.values(), now)))
     rows: list[dict[str, Any]] = []
     for check in checks:
@@ -123,7 +124,7 @@ def run(
     with house.checks() as (registry, every):
         checks = _chosen(every, only, registry)
         if due_only:
-            checks = due(checks, store.current(house.lake, house.database, now=now), now)
+            checks = due(checks, current_statuses(house.lake, house.database, now=now), now)
         if dry_run:
             planned = [{"metric": c.metric, "target": str(c.target)} for c in checks]
             emit(planned, as_json=as_json, text=lambda: "\n".join(map(str, checks)) or "Nothing is due.")

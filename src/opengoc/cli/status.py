@@ -10,7 +10,7 @@ from rich.markup import escape
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.cli.probe import ago, coloured, say_what_is_unknown
-from opengoc.monitoring import store
+from opengoc.monitoring.current import current_statuses
 from opengoc.monitoring.standing import ServiceState, service_states
 
 app = typer.Typer()
@@ -23,7 +23,7 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
     say_what_is_unknown(house)
     with house.checks() as (registry, checks):
         intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
-    current = store.current(house.lake, house.database, now=now)
+    current = current_statuses(house.lake, house.database, now=now)
     states = service_states(registry, current, intervals, now=now)
     rows = [
         {

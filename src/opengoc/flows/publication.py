@@ -15,6 +15,7 @@ from opengoc.base.interval import week as week_interval
 from opengoc.flows.availability import corrections_within
 from opengoc.flows.weekly import Stores, changes_after, gather
 from opengoc.monitoring import store as probe_store
+from opengoc.monitoring import table as probe_table
 from opengoc.registry.reading import load_registry
 from opengoc.reports import published as store
 from opengoc.reports.compare import Change, corrections
@@ -207,11 +208,11 @@ def _late_results(lake: Lake, old: Publication, as_of: datetime) -> Iterator[Cha
     """Probe results that were not in the lake when the old revision was made."""
     probe_store.declare(lake)
     sql = (
-        f"SELECT resource, count(*) FROM {probe_store.TABLE}"
+        f"SELECT resource, count(*) FROM {probe_table.TABLE}"
         " WHERE known_at <= $as_of AND probed_at >= $start AND probed_at < $end GROUP BY ALL"
     )
-    version = _version(old, "table_version", probe_store.TABLE)
-    grown = _grown(lake, probe_store.TABLE, sql, old, as_of, version=version)
+    version = _version(old, "table_version", probe_table.TABLE)
+    grown = _grown(lake, probe_table.TABLE, sql, old, as_of, version=version)
     if grown:
         what = f"{grown.total():,} probe results came in"
         yield Change(cause=Cause(what=what), families=frozenset({MONITORING}))

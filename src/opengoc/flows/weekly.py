@@ -22,6 +22,7 @@ from opengoc.flows.usage_weeks import usage_of_weeks, vo_name
 from opengoc.monitoring import circumstances
 from opengoc.monitoring import store as probe_store
 from opengoc.monitoring.assess import Assessment, assess
+from opengoc.monitoring.current import current_statuses
 from opengoc.monitoring.model import Status, Target
 from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.standing import service_states
@@ -140,7 +141,7 @@ def _monitoring(stores: Stores, registry: Registry, window: Interval, as_of: dat
     assert window.end is not None
     # What was known when the week ended: a report made later must not show a later state.
     moment = min(as_of, window.end)
-    current = probe_store.current(lake, database, now=moment, as_of=moment)
+    current = current_statuses(lake, database, now=moment, as_of=moment)
     states = service_states(registry, current, stores.intervals, now=moment)
     return Monitoring(
         figures=tuple(figure for site in assessed.sites for figure in assessed.figures(site)),

@@ -16,6 +16,7 @@ from opengoc.monitoring.availability import Node, Ratio, availability, reading_n
 from opengoc.monitoring.circumstances import UNREGISTERED, Circumstances
 from opengoc.monitoring.model import Endpoint, Status, Target
 from opengoc.monitoring.profile import Layer, Profile
+from opengoc.monitoring.table import TABLE
 from opengoc.monitoring.terms import Terms
 from opengoc.monitoring.timeline import Reading, needed
 from opengoc.store.lake import Lake
@@ -90,7 +91,7 @@ class Assessment:
             "profile_version": self.profile.version,
             "window": str(self.window),
             "until": format_instant(_moment(self.end)),
-            "table": store.TABLE,
+            "table": TABLE,
             "table_version": self.table_version,
         }
 
@@ -113,7 +114,7 @@ def assess(
         raise InvalidInput("window", str(window), "must end")
     as_of = require_utc(as_of, "as_of")
     start, end = int(window.start.timestamp()), int(min(window.end, as_of).timestamp())
-    version = lake.version(store.TABLE)
+    version = lake.version(TABLE)
     nodes: dict[str, Node] = {}
     if start < end:
         first, last = needed(profile.standing, start, end)

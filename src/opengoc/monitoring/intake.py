@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from opengoc.base.errors import Conflict, GocError, InvalidInput, Temporary
 from opengoc.base.ids import canonical_json, digest
 from opengoc.monitoring import store
+from opengoc.monitoring.current import follow
 from opengoc.monitoring.expectation import Key
 from opengoc.monitoring.model import ProbeResult, Target
 from opengoc.store import ledger
@@ -169,7 +170,7 @@ class Intake:
 
     def _follow(self, touched: Mapping[Key, datetime]) -> None:
         try:
-            store.follow(
+            follow(
                 self._lake,
                 self._database,
                 touched,

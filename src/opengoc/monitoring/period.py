@@ -19,6 +19,7 @@ from opengoc.monitoring.availability import DayCount, Ratio, day_counts, over_da
 from opengoc.monitoring.federation import Federation
 from opengoc.monitoring.profile import Formula, Profile, Quirk
 from opengoc.monitoring.refresh import Availability
+from opengoc.monitoring.table import TABLE
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
 
@@ -151,7 +152,7 @@ class Period:
             "profile_version": self.profile.version,
             "profile_digest": self.profile.digest,
             "window": str(self.window),
-            "table": store.TABLE,
+            "table": TABLE,
             "table_version": self.table_version,
         }
 
@@ -174,7 +175,7 @@ def assess_period(
     store.declare(lake)
     window = period(name)
     assert window.end is not None
-    version = lake.version(store.TABLE)
+    version = lake.version(TABLE)
     start, end = int(window.start.timestamp()), int(window.end.timestamp())
     today = int(now.timestamp()) // SECONDS_PER_DAY * SECONDS_PER_DAY
     over = min(end, today)

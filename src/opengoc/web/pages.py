@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -16,12 +17,13 @@ from opengoc.factory.cycle import read_status
 from opengoc.factory.entries import Entry
 from opengoc.factory.model import PayloadState, PilotState
 from opengoc.monitoring import store
+from opengoc.monitoring.current import current_statuses
 from opengoc.monitoring.standing import ServiceState, service_states
 from opengoc.registry.live import LiveRegistry
 from opengoc.registry.snapshot import Registry
 from opengoc.reports.render.pictures import pictures_of_site, pictures_of_vo, plot_rules
 from opengoc.web.drafts import Drafts
-from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
+from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, gravest_first, sites_now, vos_now
 from opengoc.web.rendering import Pages
 from opengoc.web.watch import Look, Watch
 
@@ -36,7 +38,7 @@ def service_states_of(house: House, registry: Registry, now: datetime) -> list[S
     store.declare(house.lake)
     with house.checks(registry) as (_, checks):
         intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
-    return service_states(registry, store.current(house.lake, house.database, now=now), intervals, now=now)
+    return service_states(registry, current_statuses(house.lake, house.database, now=now), intervals, now=now)
 
 
 def registry_of(request: Request) -> Registry:
@@ -95,6 +97,7 @@ def overview(request: Request) -> HTMLResponse:
         ("Pilots waiting", pilots_in(PilotState.IDLE), "on the way or in a batch queue"),
         ("Pilots held", pilots_in(PilotState.HELD), "need a look"),
     ]
+    sites = gravest_first(at.sites())
     return at.pages.page(
         request,
         "overview.html",
@@ -104,7 +107,10 @@ def overview(request: Request) -> HTMLResponse:
         now=at.now,
         look=at.look,
         tiles=tiles,
-        sites=at.sites(),
+        sites=sites,
+        watched=[site for site in sites if site.watched],
+        unwatched=[site for site in sites if not site.watched],
+        counts=Counter(site.status for site in sites if site.status),
         vos=at.vos(),
         downtimes=downtimes_ahead(at.registry, at.now),
     )
@@ -135,6 +141,7 @@ def site(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         site=found,
         downtimes=downtimes_ahead(at.registry, at.now, site=name),
+        week=draft.week,
         figures=[f for f in draft.figures if f.dimensions.get("site") == name],
         pictures=pictures_of_site(draft, name),
     )

@@ -16,6 +16,7 @@ from opengoc.monitoring.assess import assess
 from opengoc.monitoring.circumstances import UNREGISTERED, of_registry
 from opengoc.monitoring.model import ProbeResult, Status, Target
 from opengoc.monitoring.profile import profile
+from opengoc.monitoring.table import TABLE
 from opengoc.registry.downtime import Downtime, Severity
 from opengoc.registry.snapshot import Registry
 from opengoc.store.database import Database
@@ -82,7 +83,7 @@ def test_a_day_that_is_known_throughout_is_a_value(centre: Centre) -> None:
     assert (availability.state, availability.value, availability.unit) == (FigureState.VALUE, 75, "percent")
     assert reliability.value == 75
     assert availability.evidence["profile"] == "argo-egi"
-    assert availability.evidence["table_version"] == centre.lake.version(store.TABLE)
+    assert availability.evidence["table_version"] == centre.lake.version(TABLE)
 
 
 def test_a_day_that_was_down_throughout_is_a_measured_zero(centre: Centre) -> None:
