@@ -128,6 +128,30 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "goc.toml").read_text() == 'name = "production"\n'
 
 
+def test_the_commands_it_shows_can_be_pasted(demo: DemoRun) -> None:
+    assert "$ goc factory apply --why 'first grid'\n" in demo.output
+    assert f"End it: goc --home {demo.home} demo --stop\n" in demo.output
+
+
+def test_a_port_in_use_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        refused = goc(tmp_path / "home", "demo", "--keep", "--port", str(other.getsockname()[1]))
+    assert refused.returncode == 3
+    assert "--port" in refused.stderr
+    assert "in use by another program" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_stopping_where_no_demo_was_run_says_how_to_name_its_home(tmp_path: Path) -> None:
+    refused = goc(tmp_path, "demo", "--stop")
+    assert refused.returncode == 3
+    assert "no demo was run here: name its home with --home" in refused.stderr
+
+
 def test_an_interrupted_demo_leaves_no_process_and_the_next_one_runs(tmp_path: Path) -> None:
     import signal
     import subprocess

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,8 +145,58 @@ def test_a_port_taken_by_another_program_is_named(
 
 
 def test_a_root_without_htcondor_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(GocError, match="lacks condor_master, condor_schedd, slurmctld"):
+    with pytest.raises(
+        GocError, match=r"lacks condor_master, condor_schedd, slurmctld.*apt-get install condor"
+    ):
         root.require_root(tmp_path)
+    with pytest.raises(GocError, match="is not a folder"):
+        root.require_root(tmp_path / "absent")
+
+
+def test_a_cache_that_cannot_be_written_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GOC_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(Temporary, match=r"file/cache.*Not a directory.*GOC_CACHE"):
+        root.build_root(lambda what, done, total: None)
+
+
+@pytest.mark.parametrize("closed", ["home", "cache"])
+def test_a_folder_of_another_user_is_named_without_a_traceback(closed: str, tmp_path: Path) -> None:
+    folder = tmp_path / closed
+    folder.mkdir(mode=0)
+    # A name space without privileges: the tests may be run by root, to whom no folder is closed.
+    argv = ["bwrap", "--unshare-user", "--uid", "1000", "--gid", "1000", "--bind", "/", "/", "--dev", "/dev"]
+    argv += ["--setenv", "GOC_CACHE", str(tmp_path / "cache"), sys.executable, "-m", "opengoc"]
+    argv += ["--home", str(tmp_path / "home" / "inner"), "testbed", "status" if closed == "home" else "up"]
+    refused = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode in (1, 4)
+    assert refused.stderr.startswith("goc: ")
+    assert f"{folder}" in refused.stderr
+    assert "Permission denied" in refused.stderr
+
+
+def test_an_interrupted_builder_is_given_time_to_clean_up(tmp_path: Path) -> None:
+    # It stands for mmdebstrap in one thing: it needs a second to remove what it made elsewhere.
+    builder = tmp_path / "bin" / "mmdebstrap"
+    builder.parent.mkdir()
+    made = tmp_path / "made"
+    builder.write_text(f"#!/bin/sh\ntrap 'sleep 1; rm {made}; exit 25' INT\ntouch {made}\nsleep 60 & wait\n")
+    builder.chmod(0o755)
+    path = f"{builder.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "GOC_CACHE": str(tmp_path / "cache"), "PATH": path}
+    # Whoever runs the tests in the background ignores the signal, and what it starts does, too.
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "opengoc", "testbed", "install"]
+    building = subprocess.Popen(argv, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(made.exists, "the builder begins", seconds=30)
+        building.send_signal(signal.SIGINT)
+        assert building.wait(timeout=30) != 0
+        assert not made.exists()
+        assert [one.name for one in (tmp_path / "cache").iterdir()] == [f"{root.root_folder().name}.lock"]
+    finally:
+        os.killpg(building.pid, signal.SIGKILL)
 
 
 def test_an_interrupted_build_leaves_no_root(

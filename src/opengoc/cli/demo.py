@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,15 +33,24 @@ def demo(
     home = house_of(ctx).home
     if stop:
         testbed_demo.stop(home)
+        out.print(f"Nothing of the demo in {home} runs any more.", soft_wrap=True)
         return
     began = time.monotonic()
     # A polite end is an interrupt, so that the testbed is taken down.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with hold(home, "demo"):
-        testbed_demo.prepare_home(home)
-        report = testbed_demo.Demo(home, tell=out.print).run(jobs=jobs, keep=keep)
+        testbed_demo.prepare_home(home, pages_port=port if keep else None)
+        # A command on two lines could not be pasted.
+        shown = testbed_demo.Demo(home, tell=lambda line: out.print(line, soft_wrap=True))
+        report = shown.run(jobs=jobs, keep=keep)
         if keep:
             out.print(f"Pages:  {testbed_demo.serve(home, port=port)}")
-            out.print(f"End it: goc --home {home} demo --stop")
+            out.print(f"End it: {_as_called()} --home {home} demo --stop", soft_wrap=True)
     out.print(f"Report: {report}", soft_wrap=True)
     out.print(f"Done in {time.monotonic() - began:.0f} s")
+
+
+def _as_called() -> str:
+    """The command as it was typed: in a checkout ``goc`` alone is not found."""
+    typed = sys.argv[0]
+    return typed if Path(typed).name == "goc" else f"{sys.executable} -m opengoc"

@@ -112,6 +112,11 @@ def run() -> None:
     except GocError as error:
         sys.stderr.write(f"goc: {error}\n")
         raise SystemExit(error.exit_code) from None
+    except PermissionError as error:
+        # A home or cache of another user, root's after a run with sudo for one: no fault of the program.
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"goc: {where}{error.strerror}; run as its owner, or give it to this user\n")
+        raise SystemExit(1) from None
     except BrokenPipeError:
         # The reader of a pipe went away (`goc … | head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

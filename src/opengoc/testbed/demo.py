@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,9 +22,13 @@ from typing import Any
 from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name
+from opengoc.testbed.ports import is_free
+from opengoc.testbed.processes import process
 
 #: File that marks a home as one the demo made: only such a home does it start afresh.
 MARK = "demo.json"
+#: The pages end their open requests, then themselves.
+_SERVE_END_SECONDS = 10.0
 
 
 class StepFailed(GocError):
@@ -113,12 +118,12 @@ class Demo:
         log = self._logs / f"{self._count:02d}-{words[0]}-{words[1]}.log"
         self._logs.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        self._tell(f"[bold]{step.title}[/bold]\n  $ goc {' '.join(words)}")
+        self._tell(f"[bold]{step.title}[/bold]\n  $ goc {shlex.join(words)}")
         code = self._command(words, log)
         took = time.monotonic() - began
         if code != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise StepFailed(f"`goc {' '.join(words)}` ended with exit code {code}; all of {log}:\n{tail}")
+            raise StepFailed(f"`goc {shlex.join(words)}` ended with exit code {code}; all of {log}:\n{tail}")
         self._tell(f"  [green]done[/green] in {took:.1f} s")
         if "--json" in words:
             self._known["downtime"] = str(json.loads(log.read_text())["id"])
@@ -127,25 +132,25 @@ class Demo:
         """Run one command; its progress bar goes to the terminal, everything else to the log."""
         with log.open("wb") as sink:
             errors = None if sys.stderr.isatty() else sink
-            process = subprocess.Popen(
+            running = subprocess.Popen(
                 goc(self.home, *words), stdout=sink, stderr=errors, stdin=subprocess.DEVNULL
             )
             try:
-                return self._wait(process)
+                return self._wait(running)
             except BaseException:
-                process.send_signal(signal.SIGINT)
+                running.send_signal(signal.SIGINT)
                 try:
-                    process.wait(timeout=20)
+                    running.wait(timeout=20)
                 except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                    running.kill()
+                    running.wait()
                 raise
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+    def _wait(self, running: subprocess.Popen[bytes]) -> int:
         began = time.monotonic()
         while True:
             try:
-                return process.wait(timeout=15)
+                return running.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 if not sys.stderr.isatty():
                     self._tell(f"  … {time.monotonic() - began:.0f} s")
@@ -156,10 +161,11 @@ def goc(home: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "opengoc", "--home", str(home), *words]
 
 
-def prepare_home(home: Path) -> None:
+def prepare_home(home: Path, *, pages_port: int | None = None) -> None:
     """A home for a run from scratch: what an earlier demo left is kept beside it as ``….previous``.
 
-    Raises InvalidInput for a folder that holds anything but a demo: the demo never touches a production home.
+    ``pages_port`` is where the pages are to be served in the end, if at all. Raises InvalidInput for a folder
+    that holds anything but a demo (the demo never touches a production home), and for a port in use.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The locks stay: this very run holds one of them.
@@ -169,6 +175,12 @@ def prepare_home(home: Path) -> None:
             rule = "holds something that no demo made: choose another folder with --home"
             raise InvalidInput("--home", str(home), rule)
         stop(home)
+    # Before anything is moved, and not after minutes of work; the pages of an earlier demo have ended by now.
+    if pages_port is not None and not is_free(pages_port):
+        raise InvalidInput(
+            "--port", pages_port, "is in use by another program: name a free one for the pages"
+        )
+    if content:
         previous = home.with_name(home.name + ".previous")
         shutil.rmtree(previous, ignore_errors=True)
         previous.mkdir(mode=0o700)
@@ -182,37 +194,55 @@ def serve(home: Path, *, port: int, deadline_seconds: float = 30.0) -> str:
     """Start the pages in the background and return their address once they answer. Raises Temporary."""
     log = (home / "demo" / "serve.log").open("wb")
     with log:
-        process = subprocess.Popen(
+        pages = subprocess.Popen(
             goc(home, "serve", "--port", str(port)),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    _write_mark(home, {"serve_pid": process.pid, "serve_started": _started(process.pid)})
+    _write_mark(home, {"serve_pid": pages.pid, "serve_started": _started(pages.pid)})
     address = f"http://127.0.0.1:{port}/"
     import urllib.error
     import urllib.request
 
     until = time.monotonic() + deadline_seconds
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and pages.poll() is None:
         try:
             with urllib.request.urlopen(address + "healthz", timeout=2):
                 return address
         except (urllib.error.URLError, TimeoutError):
             time.sleep(0.2)
-    raise Temporary(f"the pages do not answer on {address}; see {home / 'demo' / 'serve.log'}")
+    raise Temporary(
+        f"the pages do not answer on {address}; see {home / 'demo' / 'serve.log'}, and end the grid, which "
+        "runs on, with `goc demo --stop` on this home"
+    )
 
 
 def stop(home: Path) -> None:
-    """End what ``goc demo --keep`` (or a killed demo) left running; fine when nothing runs."""
-    mark = json.loads((home / MARK).read_text() or "{}")
-    pid = mark.get("serve_pid")
+    """End what ``goc demo --keep`` (or a killed demo) left running; fine when nothing runs.
+
+    Raises InvalidInput where no demo was run, StepFailed where the testbed does not end.
+    """
+    try:
+        mark = json.loads((home / MARK).read_text() or "{}")
+    except FileNotFoundError as error:
+        rule = "no demo was run here: name its home with --home (`make demo` runs in .goc/demo)"
+        raise InvalidInput("--home", str(home), rule) from error
+    pid, started = mark.get("serve_pid"), mark.get("serve_started")
     # A process id is used again after a while: only the process that started when ours did is ended.
-    if pid and _started(pid) is not None and _started(pid) == mark.get("serve_started"):
+    if pid and started is not None and _started(pid) == started:
         os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + _SERVE_END_SECONDS
+        # Its port is free again only when it has ended.
+        while _started(pid) == started and time.monotonic() < until:
+            time.sleep(0.1)
     _write_mark(home, {})
-    subprocess.run(goc(home, "testbed", "down"), check=True, timeout=120, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        goc(home, "testbed", "down"), check=False, timeout=120, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise StepFailed(f"the testbed of {home} was not ended: {done.stderr.strip()}")
 
 
 def _write_mark(home: Path, mark: dict[str, Any]) -> None:
@@ -221,7 +251,5 @@ def _write_mark(home: Path, mark: dict[str, Any]) -> None:
 
 def _started(pid: int) -> str | None:
     """When a process started, in clock ticks since boot; None where it does not run."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
+    living = process(pid)
+    return None if living is None else str(living.started)

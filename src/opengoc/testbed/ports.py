@@ -49,7 +49,7 @@ def load_or_choose(path: Path) -> Ports:
 
 def require_free(ports: Iterable[int], kept_in: Path) -> None:
     """Raises Temporary when somebody else listens on one of the ports."""
-    taken = [port for port in ports if not _is_free(port)]
+    taken = [port for port in ports if not is_free(port)]
     if taken:
         names = ", ".join(map(str, taken))
         raise Temporary(
@@ -62,7 +62,7 @@ def _choose() -> Ports:
     chosen: set[int] = set()
     while len(chosen) < 4 + len(SLURM_NODES):
         port = secrets.choice(_RANGE)
-        if _is_free(port):
+        if is_free(port):
             chosen.add(port)
     pool, factory, site_condor, slurmctld, *slurmds = sorted(chosen)
     return Ports(
@@ -70,7 +70,8 @@ def _choose() -> Ports:
     )
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a daemon could listen on the port of 127.0.0.1 now."""
     with socket.socket() as probe:
         # A port in TIME_WAIT is free for a daemon: they all set this option.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

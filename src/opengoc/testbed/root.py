@@ -6,13 +6,16 @@ digest of its package list, so a changed list makes a new root and leaves the ol
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from opengoc.base.errors import Permanent, Temporary
@@ -36,6 +39,10 @@ PACKAGES = (
 #: Told of each step of a build: (name of the step, steps done, steps in all).
 Progress = Callable[[str, int, int], None]
 
+_BUILD_SECONDS = 1800.0
+#: An interrupted mmdebstrap removes what it made in ``/tmp`` within seconds.
+_CLEAN_UP_SECONDS = 15.0
+
 
 def cache_folder() -> Path:
     """``$GOC_CACHE``, else ``$XDG_CACHE_HOME/opengoc``, else ``~/.cache/opengoc``."""
@@ -52,17 +59,29 @@ def root_folder() -> Path:
 
 
 def is_built() -> bool:
-    """Whether the private root is there, whole: it gets its name only when it is."""
-    return root_folder().is_dir()
+    """Whether the private root is there, whole: it gets its name only when it is.
+
+    Raises Temporary where the cache belongs to another user, who keeps it closed.
+    """
+    try:
+        return root_folder().is_dir()
+    except OSError as error:
+        raise _no_cache(error) from error
 
 
 def require_root(path: Path) -> Path:
     """``path``, when HTCondor and Slurm are installed in it. Raises Permanent naming what is missing."""
     needed = ("condor_master", "condor_schedd", "slurmctld", "slurmd", "munged")
     missing = [name for name in needed if not os.path.lexists(path / "usr/sbin" / name)]
-    if missing:
-        raise Permanent(f"root {path} lacks {', '.join(missing)}; install them there or leave out --root")
-    return path
+    if not missing:
+        return path
+    if not path.is_dir():
+        raise Permanent(f"root {path} is not a folder; leave out --root to have a private root built")
+    raise Permanent(
+        f"root {path} lacks {', '.join(missing)} in usr/sbin; leave out --root to have a private root built, "
+        "or install HTCondor, Slurm and munge there (on Debian 13: "
+        "apt-get install condor munge slurm-client slurmctld slurmd)"
+    )
 
 
 def build_root(progress: Progress) -> Path:
@@ -72,14 +91,27 @@ def build_root(progress: Progress) -> Path:
     A second builder waits for the first. Raises Temporary (mirror away, disk full) or Permanent (no tools).
     """
     root = root_folder()
-    if root.is_dir():
+    if is_built():
         return root
     try:
         return _build(root, progress)
     except OSError as error:
-        raise Temporary(
-            f"cannot write the root {root}: {error.strerror}; make room, or set GOC_CACHE to another folder"
-        ) from error
+        raise _no_cache(error) from error
+
+
+def _no_cache(error: OSError) -> Temporary:
+    """What to do about a cache that cannot be read or written."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "make it yours (sudo chown)"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "make room"
+    else:
+        remedy = "mend it"
+    where = error.filename or cache_folder()
+    return Temporary(
+        f"the private root cannot be kept in {cache_folder()} ({where}: {error.strerror}): {remedy}, or name "
+        "another folder in the environment variable GOC_CACHE"
+    )
 
 
 def _build(root: Path, progress: Progress) -> Path:
@@ -155,16 +187,32 @@ def _mmdebstrap(archive: Path, folder: Path) -> None:
 def _run(argv: list[str], *, folder: Path, log: Path) -> None:
     try:
         with log.open("w", encoding="utf-8") as out:
-            done = subprocess.run(
-                argv, cwd=folder, stdout=out, stderr=subprocess.STDOUT, timeout=1800, check=False
-            )
+            process = subprocess.Popen(argv, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+            try:
+                code = process.wait(timeout=_BUILD_SECONDS)
+            except BaseException:
+                # An interrupt as well: killed at once, it leaves folders of foreign uids in /tmp.
+                _end(process)
+                raise
     except FileNotFoundError as error:
         raise Permanent(f"{argv[0]} is not installed; run `goc testbed install`") from error
     except subprocess.TimeoutExpired as error:
         raise Temporary(f"{argv[0]} did not end within 30 minutes; is the mirror reachable?") from error
-    if done.returncode != 0:
+    if code != 0:
         last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
         raise Temporary(f"building the root failed in {argv[0]}; nothing was left behind. It said:\n{last}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and give it the time to clean up, however often somebody presses Ctrl-C meanwhile."""
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + _CLEAN_UP_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
