@@ -11,9 +11,6 @@ import typer
 from rich.markup import escape
 
 from opengoc.accounting import corrections
-from opengoc.accounting import quarantine as quarantined
-from opengoc.accounting import retry as retrying
-from opengoc.accounting.batch import Faulty
 from opengoc.accounting.corrections import Standing
 from opengoc.accounting.export import FORMATS as EXPORTS
 from opengoc.accounting.export import Wanted, export
@@ -35,6 +32,7 @@ from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_corrections import rule_sets
 from opengoc.cli.accounting_import import import_
 from opengoc.cli.accounting_lake import compact, summarise, vacuum
+from opengoc.cli.accounting_quarantine import app as quarantine_app
 from opengoc.cli.accounting_send import send
 from opengoc.cli.output import AsOf, Json, emit, house_of, progress, table
 from opengoc.flows.completeness import look, source_states
@@ -42,11 +40,6 @@ from opengoc.reports import published
 from opengoc.store.writer import sole_writer
 
 app = typer.Typer(no_args_is_help=True, help="Collect usage records and answer who used what.")
-quarantine_app = typer.Typer(
-    invoke_without_command=True, help="Records that could not be stored, with their reasons."
-)
-app.add_typer(quarantine_app, name="quarantine")
-
 #: Engines that a question can be printed for.
 _SQL = ("clickhouse", "duckdb", "postgres")
 SourceName = Annotated[
@@ -57,6 +50,7 @@ SourceName = Annotated[
 app.command(name="import")(import_)
 app.command()(send)
 app.add_typer(corrections_app, name="corrections")
+app.add_typer(quarantine_app, name="quarantine")
 app.command()(summarise)
 app.command()(compact)
 app.command()(vacuum)
@@ -252,80 +246,6 @@ def sources(ctx: typer.Context, as_of: AsOf = None, as_json: Json = False) -> No
     )
 
 
-@quarantine_app.callback()
-def _quarantine(ctx: typer.Context, as_json: Json = False) -> None:
-    """Without a verb: the list."""
-    if ctx.invoked_subcommand is None:
-        list_(ctx, as_json=as_json)
-
-
-@quarantine_app.command(name="list")
-def list_(
-    ctx: typer.Context,
-    source: Annotated[str | None, typer.Option(help="Only those of this source.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Every entry, with its reason."""
-    house = house_of(ctx)
-    with house.database.read() as conn:
-        entries = quarantined.standing(conn, source=source)
-    emit(
-        [_entry_json(each) for each in entries],
-        as_json=as_json,
-        text=lambda: table(
-            ["Key", "Source", "File", "Line#", "Reason"],
-            [(e.key[:12], e.source, escape(e.file), e.line, escape(e.reason)) for e in entries],
-            empty="nothing is in quarantine",
-        ),
-    )
-
-
-@quarantine_app.command()
-def show(
-    ctx: typer.Context,
-    key: Annotated[str, typer.Argument(help="Key of the entry, or its beginning.")],
-    as_json: Json = False,
-) -> None:
-    """One entry, with the bytes as they came."""
-    house = house_of(ctx)
-    with house.database.read() as conn:
-        entry = quarantined.get(conn, key)
-    raw = house.accounting_stores().raw.get(entry.raw.sha256, entry.raw.offset, entry.raw.length)
-    content = raw.decode("utf-8", "backslashreplace")
-    emit(
-        _entry_json(entry) | {"content": content},
-        as_json=as_json,
-        text=lambda: escape(
-            f"{entry.key}  {entry.source}\n{entry.file}, line {entry.line} (byte {entry.offset})\n"
-            f"{entry.reason}\n\n{content}"
-        ),
-    )
-
-
-@quarantine_app.command()
-def retry(
-    ctx: typer.Context,
-    key: Annotated[str | None, typer.Argument(help="Key of one entry; default: every entry.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Read entries again, store what can be read now; exit code 1 when some stay."""
-    house = house_of(ctx)
-    by_name = {each.name: each for each in house.accounting_sources()}
-    with sole_writer(house.home, house.database, "accounting"):
-        with house.database.read() as conn:
-            entries = [quarantined.get(conn, key)] if key else quarantined.standing(conn)
-        done = retrying.retry(entries, by_name, house.accounting_stores(), who=house.who, now=utc_now())
-    emit(
-        {"resolved": done.resolved, "stored": done.stored, "remaining": done.remaining},
-        as_json=as_json,
-        text=lambda: (
-            f"{done.resolved} resolved ({done.stored} rows stored), {done.remaining} stay in quarantine"
-        ),
-    )
-    if done.remaining:
-        raise typer.Exit(1)
-
-
 def _corrections(house: House, as_of: datetime) -> list[Standing]:
     with house.database.read() as conn:
         return corrections.standing(conn, known_at=as_of)
@@ -430,14 +350,3 @@ def _state_json(each: SourceState) -> dict[str, Any]:
 
 def _state_text(each: SourceState) -> str:
     return escape("; ".join([each.state.value, *([each.reason] if each.reason else []), *each.notices]))
-
-
-def _entry_json(each: Faulty) -> dict[str, Any]:
-    entry = asdict(each)
-    raw, reader = entry.pop("raw"), entry.pop("reader")
-    return entry | {
-        "format": reader["format"] if reader is not None else None,
-        "raw_sha256": raw["sha256"],
-        "raw_offset": raw["offset"],
-        "raw_length": raw["length"],
-    }
