@@ -1,6 +1,7 @@
 """The JSON API: what it answers, and that it keeps to its description whatever a client sends."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from starlette.testclient import TestClient
 
 from opengoc.app import House
-from opengoc.registry.store import cancel_downtime, import_tree
+from opengoc.base.instant import parse_instant
+from opengoc.base.interval import Interval
+from opengoc.registry.store import cancel_downtime, change_downtime, import_tree
 from opengoc.registry.tokens import Right, add_token, revoke_token
 from opengoc.store import facts
 from opengoc.web.server import create_app
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 START, END = "2026-12-01T00:00:00Z", "2026-12-01T06:00:00Z"
+EARLIER = parse_instant("2026-11-30T00:00:00Z")
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,41 @@ def test_an_answer_as_of_a_moment_does_not_change_later(
     assert changed.json()["end"] == "2026-12-01T01:00:00Z"
     assert client.get("/api/downtimes", params={"as_of": moment}).json() == before
     assert client.get("/api/resources", params={"as_of": "2001-01-01T00:00:00Z"}).json()["items"] == []
+
+
+def test_a_change_of_one_end_keeps_the_other_as_somebody_else_has_just_set_it(
+    client: TestClient, house: House, secrets: dict[str, str]
+) -> None:
+    """The second change is sent, and has read what stands, while the first is not yet committed."""
+    said = {"resources": ["ITB-SLURM-CE"], "start": START, "end": END, "severity": "Outage"}
+    (added,) = client.post("/api/downtimes", json=said, headers=bearer(secrets["operator"])).json()
+    address, earlier = f"/api/downtimes/{added['id']}", Interval(EARLIER, parse_instant(END))
+    later = {"why": "takes longer", "end": "2026-12-02T00:00:00Z"}
+    with ThreadPoolExecutor(1) as other:
+        with house.database.begin() as conn:
+            sent = other.submit(client.patch, address, json=later, headers=bearer(secrets["operator"]))
+            wait([sent], timeout=0.5)
+            change_downtime(conn, added["id"], who="operator", why="begins earlier", interval=earlier)
+        answer = sent.result().json()
+    assert (answer["start"], answer["end"]) == ("2026-11-30T00:00:00Z", "2026-12-02T00:00:00Z")
+
+
+def test_a_calendar_holds_no_control_characters(client: TestClient, secrets: dict[str, str]) -> None:
+    said = {"resources": ["ITB-SLURM-CE"], "start": START, "end": END, "severity": "Outage"}
+    odd = said | {"description": "bell\a, esc\x1b[0m; vt\v\rline\r\nnext\tand"}
+    assert client.post("/api/downtimes", json=odd, headers=bearer(secrets["operator"])).status_code == 201
+    lines = client.get("/rgdowntime/ical", params={"downtime_attrs_showpast": "all"}).content.split(b"\r\n")
+    assert not [line for line in lines if any((octet < 32 and octet != 9) or octet == 127 for octet in line)]
+    unfolded = b"\r\n".join(lines).replace(b"\r\n ", b"").decode()
+    assert "bell\ufffd\\, esc\ufffd[0m\\; vt\ufffdline\\nnext\tand\r\n" in unfolded
+
+
+def test_a_result_from_before_the_calendar_is_refused(client: TestClient, secrets: dict[str, str]) -> None:
+    result = {"metric": "ping", "resource": "ITB-SLURM-CE", "service": "CE", "status": "OK"}
+    batch = {"batch": "year-0", "results": [result | {"at": "0001-01-01T00:00:00+14:00"}]}
+    answer = client.post("/api/results", json=batch, headers=bearer(secrets["agent"]))
+    assert answer.status_code == 422
+    assert "lies beyond the calendar" in answer.text
 
 
 def test_the_feed_tells_of_a_cancellation(client: TestClient, house: House) -> None:

@@ -132,6 +132,15 @@ def test_a_change_is_a_new_version_however_late(database: Database) -> None:
     assert versions[1].valid == shorter
 
 
+def test_a_change_cannot_name_a_service_that_the_resource_does_not_offer(database: Database) -> None:
+    take(database, EXAMPLE)
+    downtime = announce(database)
+    for services in (["Squid"], [*downtime.services, "Squid"]):
+        with database.begin() as conn, pytest.raises(InvalidInput, match="is no service"):
+            change_downtime(conn, downtime.id, who="operator", why="a slip", services=services)
+    assert load(database).downtimes[downtime.id] == downtime
+
+
 def test_cancelling_twice_is_cancelling_once_and_can_be_taken_back(database: Database) -> None:
     take(database, EXAMPLE)
     downtime = announce(database)

@@ -13,10 +13,13 @@ def utc_now() -> datetime:
 
 
 def require_utc(moment: datetime, where: str) -> datetime:
-    """``moment`` in UTC. Raises InvalidInput when it carries no time zone."""
+    """``moment`` in UTC. Raises InvalidInput when it carries no time zone, or is in no year of UTC."""
     if moment.tzinfo is None:
         raise InvalidInput(where, moment.isoformat(), "needs a time zone, for example 2026-11-16T00:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(where, moment.isoformat(), "lies beyond the calendar") from error
 
 
 def parse_instant(text: str, where: str = "time") -> datetime:

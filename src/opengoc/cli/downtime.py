@@ -25,6 +25,7 @@ from opengoc.registry.store import (
     cancel_downtime,
     change_downtime,
     load_registry,
+    read_downtime,
     reinstate_downtime,
 )
 
@@ -137,12 +138,12 @@ def change(
     house = house_of(ctx)
     now = utc_now().replace(microsecond=0)
     with house.database.begin() as conn:
-        known = load_registry(conn).downtimes.get(downtime_id)
+        known, version = read_downtime(conn, downtime_id)
         interval = None
-        if known is not None and (start or end):
+        if start is not None or end is not None:
             interval = _interval(
-                parse_moment(start, "--start", now=now) if start else known.interval.start,
-                parse_moment(end, "--end", now=now) if end else known.interval.end,
+                known.interval.start if start is None else parse_moment(start, "--start", now=now),
+                known.interval.end if end is None else parse_moment(end, "--end", now=now),
             )
         downtime = change_downtime(
             conn,
@@ -153,6 +154,7 @@ def change(
             services=service,
             severity=_severity(severity) if severity else None,
             description=description,
+            expect=version,
         )
     _emit(downtime, as_json)
 

@@ -31,6 +31,7 @@ __all__ = [
     "change_downtime",
     "import_tree",
     "load_registry",
+    "read_downtime",
     "reinstate_downtime",
 ]
 
@@ -125,6 +126,15 @@ def add_downtime(
     )[0]
 
 
+def read_downtime(conn: Connection, downtime_id: str) -> tuple[Downtime, int]:
+    """A downtime as it stands, and the version that a change decided on it expects.
+
+    Raises InvalidInput for an unknown one.
+    """
+    fact, downtime = _downtime(conn, downtime_id)
+    return downtime, fact.version
+
+
 def change_downtime(
     conn: Connection,
     downtime_id: str,
@@ -139,14 +149,20 @@ def change_downtime(
 ) -> Downtime:
     """Shorten, extend, move or correct a downtime, at any time, its past included; what is left out stays.
 
-    ``expect``: the version that the change was decided on. Raises InvalidInput for an unknown downtime,
-    Conflict when it was changed meanwhile.
+    ``expect``: the version that the change was decided on. Raises InvalidInput for an unknown downtime, and
+    for a service that its resource does not offer (one that was announced may stay), Conflict when it was
+    changed meanwhile.
     """
     fact, downtime = _downtime(conn, downtime_id, expect)
+    services = None if services is None else tuple(services)
+    if more := set(services or ()) - set(downtime.services):
+        known = load_registry(conn).resource(downtime.resource)
+        for kind in sorted(more):
+            known.endpoint(kind)
     changed = replace(
         downtime,
         interval=downtime.interval if interval is None else interval,
-        services=downtime.services if services is None else tuple(services),
+        services=downtime.services if services is None else services,
         severity=downtime.severity if severity is None else severity,
         description=downtime.description if description is None else description,
     )

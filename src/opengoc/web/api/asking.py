@@ -12,7 +12,6 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from opengoc.app import House
-from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant
 from opengoc.registry.live import LiveRegistry
 from opengoc.registry.past import PastRegistries
@@ -41,12 +40,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 
 def moment(text: str | None, name: str) -> datetime | None:
     """A time of a query. Raises InvalidInput."""
-    if text is None:
-        return None
-    try:
-        return parse_instant(text, name)
-    except OverflowError as error:
-        raise InvalidInput(name, text, "lies beyond the calendar") from error
+    return None if text is None else parse_instant(text, name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,13 @@ from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Downtime, DowntimeState, Part
 from opengoc.registry.reading import decoded
 from opengoc.registry.snapshot import Registry
-from opengoc.registry.store import announce, cancel_downtime, change_downtime, reinstate_downtime
+from opengoc.registry.store import (
+    announce,
+    cancel_downtime,
+    change_downtime,
+    read_downtime,
+    reinstate_downtime,
+)
 from opengoc.registry.tokens import Right, Token
 from opengoc.registry.tree import KINDS
 from opengoc.store import facts
@@ -114,13 +120,12 @@ def change(
     request: Request, downtime: Id, said: DowntimeChange, credentials: Credentials = None
 ) -> DowntimeOut:
     """Shorten, extend, move or correct a downtime, however late."""
-    token, known = _touch(request, downtime, credentials)
-    interval = None
-    if said.start is not None or said.end is not None:
-        old = known.interval
-        start = moment(said.start, "start") or old.start
-        interval = Interval(start, moment(said.end, "end") or old.end)
+    token, _ = _touch(request, downtime, credentials)
+    start, end = moment(said.start, "start"), moment(said.end, "end")
     with house_of(request).database.begin() as conn:
+        # In the transaction: two who change one end each do not take the other's back.
+        was, version = read_downtime(conn, downtime)
+        interval = Interval(start or was.interval.start, end or was.interval.end) if start or end else None
         change_downtime(
             conn,
             downtime,
@@ -130,6 +135,7 @@ def change(
             services=said.services,
             severity=said.severity,
             description=said.description,
+            expect=version,
         )
     return _now(request, downtime)
 

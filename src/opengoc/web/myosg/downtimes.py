@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from opengoc.web.myosg.numbers import number_of
 from opengoc.web.public import without_addresses
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f]")
 
 
 def downtime_tree(
@@ -62,7 +64,8 @@ def _time(moment: datetime | None) -> str:
     """``Aug 15, 2026 04:00 AM UTC``: hours to 24, and AM or PM beside them all the same."""
     if moment is None:
         return "Not Available"
-    return f"{_MONTHS[moment.month - 1]} {moment:%d, %Y %H:%M} {'AM' if moment.hour < 12 else 'PM'} UTC"
+    day = f"{_MONTHS[moment.month - 1]} {moment.day:02d}, {moment.year:04d}"
+    return f"{day} {moment:%H:%M} {'AM' if moment.hour < 12 else 'PM'} UTC"
 
 
 def calendar_event(registry: Registry, downtime: Downtime) -> str:
@@ -95,14 +98,15 @@ def calendar(events: str) -> str:
 
 
 def _stamp(moment: datetime) -> str:
-    return f"{moment:%Y%m%dT%H%M%S}Z"
+    return f"{moment.year:04d}{moment:%m%dT%H%M%S}Z"
 
 
 def _escaped(text: str) -> str:
-    """TEXT of RFC 5545, section 3.3.11."""
+    """TEXT of RFC 5545, section 3.3.11, which has no control characters but the tab."""
     for letter in ("\\", ";", ","):
         text = text.replace(letter, f"\\{letter}")
-    return text.replace("\r\n", "\n").replace("\n", "\\n").replace("\r", "")
+    lines = text.replace("\r\n", "\n").replace("\r", "")
+    return _CONTROL.sub("\ufffd", lines).replace("\n", "\\n")
 
 
 def _folded(line: str) -> str:
