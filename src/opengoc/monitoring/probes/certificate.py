@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import utc_now
 from opengoc.monitoring.model import Finding, Status
+from opengoc.monitoring.probes.asn1 import element
 from opengoc.monitoring.probes.network import encrypted, failed
 
 METRIC = "certificate"
@@ -60,32 +61,21 @@ def validity(der: bytes) -> tuple[datetime, datetime]:
     """notBefore and notAfter of a certificate in DER. Raises InvalidInput."""
     try:
         # Certificate → TBSCertificate → [version] serial signature issuer validity
-        _, outer, _ = _element(der)
-        _, body, _ = _element(outer)
-        tag, _, rest = _element(body)
+        _, outer, _ = element(der)
+        _, body, _ = element(outer)
+        tag, _, rest = element(body)
         if tag == _VERSION:
-            _, _, rest = _element(rest)
+            _, _, rest = element(rest)
         for _ in ("signature", "issuer"):
-            _, _, rest = _element(rest)
-        tag, times, _ = _element(rest)
+            _, _, rest = element(rest)
+        tag, times, _ = element(rest)
         if tag != _SEQUENCE:
             raise InvalidInput("certificate", tag, "has no validity where it must stand")
-        first_tag, first, rest = _element(times)
-        last_tag, last, _ = _element(rest)
+        first_tag, first, rest = element(times)
+        last_tag, last, _ = element(rest)
         return _time(first_tag, first), _time(last_tag, last)
     except (IndexError, ValueError) as error:
         raise InvalidInput("certificate", len(der), "is cut off, or is no certificate") from error
-
-
-def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    """Tag and content of the first element, and what follows it (X.690, definite lengths)."""
-    tag, length, at = data[0], data[1], 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length, at = int.from_bytes(data[2 : 2 + octets]), 2 + octets
-    if len(data) < at + length:
-        raise ValueError("cut off")
-    return tag, data[at : at + length], data[at + length :]
 
 
 def _time(tag: int, content: bytes) -> datetime:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from opengoc.monitoring.model import Finding, Status
+from opengoc.monitoring.probes.asn1 import element
 from opengoc.monitoring.probes.network import connected, failed, received
 
 METRIC = "ldap"
@@ -105,44 +106,34 @@ def _read(connection: socket.socket) -> tuple[int, bytes]:
         raise NotLdap(0, "sends a message without end")
     body = received(connection, length)
     try:
-        _, _, rest = _element(body)
-        tag, content, _ = _element(rest)
+        _, _, rest = element(body)
+        tag, content, _ = element(rest)
     except (IndexError, ValueError) as error:
         raise NotLdap(0, "sends a message that is no LDAP") from error
     return tag, content
 
 
 def _entry(content: bytes) -> Entry:
-    _, _, rest = _element(content)
-    _, attributes, _ = _element(rest)
+    _, _, rest = element(content)
+    _, attributes, _ = element(rest)
     entry: Entry = {}
     while attributes:
-        _, attribute, attributes = _element(attributes)
-        _, name, values = _element(attribute)
-        _, several, _ = _element(values)
+        _, attribute, attributes = element(attributes)
+        _, name, values = element(attribute)
+        _, several, _ = element(values)
         read = entry.setdefault(name.decode(errors="replace"), [])
         while several:
-            _, value, several = _element(several)
+            _, value, several = element(several)
             read.append(value.decode(errors="replace"))
     return entry
 
 
 def _result_code(content: bytes) -> int:
     try:
-        _, code, _ = _element(content)
+        _, code, _ = element(content)
     except (IndexError, ValueError) as error:
         raise NotLdap(0, "sends a result that is none") from error
     return int.from_bytes(code)
-
-
-def _element(data: bytes) -> tuple[int, bytes, bytes]:
-    tag, length, at = data[0], data[1], 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length, at = int.from_bytes(data[2 : 2 + octets]), 2 + octets
-    if len(data) < at + length:
-        raise ValueError("cut off")
-    return tag, data[at : at + length], data[at + length :]
 
 
 def _message(number: int, operation: bytes) -> bytes:
