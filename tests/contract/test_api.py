@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +12,16 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 from starlette.testclient import TestClient
+from tests.contract.example_house import example_house
 
 from opengoc.app import House
 from opengoc.base.instant import parse_instant
 from opengoc.base.interval import Interval
-from opengoc.registry.store import cancel_downtime, change_downtime, import_tree
+from opengoc.registry.store import cancel_downtime, change_downtime
 from opengoc.registry.tokens import Right, add_token, revoke_token
 from opengoc.store import facts
 from opengoc.web.server import create_app
 
-EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 START, END = "2026-12-01T00:00:00Z", "2026-12-01T06:00:00Z"
 EARLIER = parse_instant("2026-11-30T00:00:00Z")
 
@@ -30,11 +29,8 @@ EARLIER = parse_instant("2026-11-30T00:00:00Z")
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with the example registry."""
-    house = House(tmp_path_factory.mktemp("api") / "home", who="operator")
-    with house.database.begin() as conn:
-        import_tree(conn, EXAMPLE, "operator")
-    yield house
-    house.close()
+    with example_house(tmp_path_factory.mktemp("api") / "home") as house:
+        yield house
 
 
 @pytest.fixture(scope="module")

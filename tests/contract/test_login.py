@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from starlette.testclient import TestClient
+from tests.contract.example_house import example_house
 from tests.contract.login_provider import CLIENT, SECRET, LoginProvider, login_provider
+from tests.contract.registry_trees import EXAMPLE
 
 from opengoc.app import House
 from opengoc.base.instant import utc_now
-from opengoc.registry.store import import_tree
 from opengoc.store import sessions, vault
 from opengoc.web.server import create_app
 
-EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 SETTINGS = """
 [login]
 issuer = "{issuer}"
@@ -59,11 +59,8 @@ def house(tmp_path: Path, provider: LoginProvider) -> Iterator[House]:
     home.mkdir()
     (home / "login.secret").write_text(SECRET)
     (home / "goc.toml").write_text(SETTINGS.format(issuer=provider.issuer, client=CLIENT))
-    house = House(home, who="operator")
-    with house.database.begin() as conn:
-        import_tree(conn, EXAMPLE, "operator")
-    yield house
-    house.close()
+    with example_house(home) as house:
+        yield house
 
 
 def visitor(house: House) -> TestClient:

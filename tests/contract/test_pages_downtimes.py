@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.contract.example_house import example_house
 
 from opengoc.app import House
-from opengoc.registry.store import import_tree, load_registry
+from opengoc.registry.store import load_registry
 from opengoc.registry.tokens import Right, add_token, revoke_token
 from opengoc.store import facts
 from opengoc.web.server import create_app
 
-EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 #: What a browser sends of a form filled in.
 FILLED = {
     "site": "ITB-CONDOR",
@@ -28,11 +28,8 @@ FILLED = {
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     """A house with the example registry."""
-    house = House(tmp_path / "home", who="operator")
-    with house.database.begin() as conn:
-        import_tree(conn, EXAMPLE, "operator")
-    yield house
-    house.close()
+    with example_house(tmp_path / "home") as house:
+        yield house
 
 
 @pytest.fixture

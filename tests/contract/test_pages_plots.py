@@ -1,26 +1,20 @@
 """Plots on the pages of a site and of a VO: the report's own, with its rules served beside them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.contract.example_house import example_house
 
 from opengoc.app import House
-from opengoc.registry.store import import_tree
 from opengoc.web.server import create_app
-
-EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with the example registry, in which nothing was accounted and nothing probed."""
-    house = House(tmp_path_factory.mktemp("plots") / "home", who="operator")
-    with house.database.begin() as conn:
-        import_tree(conn, EXAMPLE, "operator")
-    yield house
-    house.close()
+    with example_house(tmp_path_factory.mktemp("plots") / "home") as house:
+        yield house
 
 
 @pytest.fixture(scope="module")

@@ -2,38 +2,34 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from tests.contract.example_house import example_house
 
 from opengoc.app import House
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Severity
-from opengoc.registry.store import add_downtime, import_tree
+from opengoc.registry.store import add_downtime
 from opengoc.web.server import create_app
-
-EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with the example registry, in which one resource is down."""
-    house = House(tmp_path_factory.mktemp("status") / "home", who="operator")
     now = utc_now()
-    with house.database.begin() as conn:
-        import_tree(conn, EXAMPLE, "operator")
-        add_downtime(
-            conn,
-            resource="ITB-SLURM-CE",
-            interval=Interval(now - timedelta(hours=1), now + timedelta(hours=1)),
-            severity=Severity.OUTAGE,
-            description="ask someone@example.org",
-            who="operator",
-        )
-    yield house
-    house.close()
+    with example_house(tmp_path_factory.mktemp("status") / "home") as house:
+        with house.database.begin() as conn:
+            add_downtime(
+                conn,
+                resource="ITB-SLURM-CE",
+                interval=Interval(now - timedelta(hours=1), now + timedelta(hours=1)),
+                severity=Severity.OUTAGE,
+                description="ask someone@example.org",
+                who="operator",
+            )
+        yield house
 
 
 @pytest.fixture(scope="module")
