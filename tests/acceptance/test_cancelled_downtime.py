@@ -20,16 +20,14 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from tests.command import answer, goc
+from tests.contract.late_correction import REGISTRY, RESOURCE, SITE, hourly_results
 
+from opengoc.base.interval import Interval
 from opengoc.monitoring import store
-from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.store.database import open_database
 from opengoc.store.lake import Lake
 
 pytestmark = pytest.mark.acceptance
-
-REGISTRY = Path(__file__).parents[1] / "data" / "registry" / "example"
-SITE, RESOURCE = "ITB-CONDOR", "ITB-CONDOR-CE"
 
 
 def last_month(now: datetime) -> tuple[datetime, datetime]:
@@ -39,6 +37,7 @@ def last_month(now: datetime) -> tuple[datetime, datetime]:
 
 START, END = last_month(datetime.now(UTC))
 MONTH = f"{START:%Y-%m}"
+DOWN = Interval(START + timedelta(days=9, hours=6), START + timedelta(days=9, hours=12))
 
 
 def instant(moment: datetime) -> str:
@@ -52,46 +51,24 @@ def home(tmp_path: Path) -> Path:
     assert goc(house, "registry", "import", str(REGISTRY)).returncode == 0
     lake, database = Lake(house / "lake"), open_database(f"sqlite:///{house / 'goc.db'}")
     store.declare(lake)
-    down = _Hours(START + timedelta(days=9, hours=6), 6)
-    results = [
-        ProbeResult(
-            metric="ce-job",
-            resource=RESOURCE,
-            service="CE",
-            status=Status.CRITICAL if at in down else Status.OK,
-            at=at,
-            summary="",
-            agent="test",
-        )
-        for at in (START + timedelta(hours=hour) for hour in range(24 * (END - START).days))
-    ]
+    results = hourly_results(Interval(START, END), DOWN)
     store.record(lake, database, results, batch_id="month", known_at=END, who="test")
     database.dispose()
     return house
 
 
-class _Hours:
-    """Some hours from a moment on."""
-
-    def __init__(self, start: datetime, hours: int) -> None:
-        self.start, self.end = start, start + timedelta(hours=hours)
-
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
-
-
 def announce(home: Path) -> str:
     """A downtime over the outage, announced a month ahead; its id."""
-    begin = START + timedelta(days=9, hours=6)
+    assert DOWN.end is not None
     added = answer(
         home,
         "downtime",
         "add",
         RESOURCE,
         "--start",
-        instant(begin),
+        instant(DOWN.start),
         "--end",
-        instant(begin + timedelta(hours=6)),
+        instant(DOWN.end),
         "--severity",
         "Outage",
         "--description",

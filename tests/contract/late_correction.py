@@ -25,24 +25,28 @@ _START = week(WEEK).start
 DOWN = Interval(_START + timedelta(hours=30), _START + timedelta(hours=36))
 
 
+def hourly_results(window: Interval, down: Interval) -> list[ProbeResult]:
+    """A result of the CE for every hour of the window: critical while it is down, else OK."""
+    return [
+        ProbeResult(
+            metric="ce-job",
+            resource=RESOURCE,
+            service="CE",
+            status=Status.CRITICAL if at in down else Status.OK,
+            at=at,
+            summary="",
+            agent="test",
+        )
+        for at in (window.start + timedelta(hours=hour) for hour in range(int(window.seconds) // 3600))
+    ]
+
+
 def published_week(lake: Lake, database: Database) -> tuple[Centre, str]:
     """The centre, and the id of the downtime."""
     with database.begin() as conn:
         import_tree(conn, REGISTRY, "test")
     centre = Centre.of(database, lake)
-    hours = [_START + timedelta(hours=hour) for hour in range(7 * 24)]
-    results = [
-        ProbeResult(
-            metric="ce-job",
-            resource=RESOURCE,
-            service="CE",
-            status=Status.CRITICAL if at in DOWN else Status.OK,
-            at=at,
-            summary="",
-            agent="test",
-        )
-        for at in hours
-    ]
+    results = hourly_results(week(WEEK), DOWN)
     store.record(lake, database, results, batch_id="week", known_at=NOW - timedelta(days=50), who="test")
     with database.begin() as conn:
         made = add_downtime(
