@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from tests.contract.conftest import Together
 from opengoc.accounting import expected, findings, runs, sequences
 from opengoc.accounting.expected import Expectation
 from opengoc.accounting.findings import Finding
+from opengoc.accounting.gaps import What
+from opengoc.accounting.importing import import_file
+from opengoc.accounting.ingest import Stores
 from opengoc.accounting.model import Kind
+from opengoc.accounting.raw import RawStore
 from opengoc.accounting.source import Source
 from opengoc.base.errors import Conflict, InvalidInput
 from opengoc.base.instant import utc_now
@@ -108,3 +113,38 @@ def test_reviews_at_one_moment_find_the_same_once(house: House, together: Togeth
     found = together(4, lambda _: house.review())
     assert [len(each) if isinstance(each, list) else each for each in found] == [1, 1, 1, 1]
     assert house.versions() == 1
+
+
+#: In the month before the one that runs.
+BEFORE = NOW.replace(day=1) - 5 * DAY
+
+
+def apel(*counts: int, first: int = 1, of: datetime = BEFORE) -> bytes:
+    """Three jobs of the month before, and messages of how many there are of a month."""
+    at = int(BEFORE.timestamp())
+    about = "Site: SITE-B\nSubmitHost: ce.example.org\n"
+    used = f"WallDuration: 60\nCpuDuration: 6\nStartTime: {at}\nEndTime: {at + 60}\n"
+    jobs = "".join(f"{about}LocalJobId: {n}\n{used}%%\n" for n in range(first, first + 3))
+    month = f"Month: {of.month}\nYear: {of.year}\n"
+    told = "".join(f"{about}NumberOfJobs: {each}\n{month}%%\n" for each in counts)
+    return f"APEL-individual-job-message: v0.3\n{jobs}{told}".encode()
+
+
+def test_a_count_that_does_not_fit_what_came_is_a_gap_until_it_does(house: House, tmp_path: Path) -> None:
+    def give(content: bytes) -> list[str]:
+        (path := tmp_path / "message").write_bytes(content)
+        counts = import_file(replace(SOURCE, path=path), stores, who="test").counts
+        assert counts.quarantined == 0
+        found = house.review(timedelta(seconds=next(later)))
+        return sorted(each.gap.reason for each in found if each.gap.what is What.SYNC)
+
+    later = count(1)
+    stores = Stores(database=house.database, lake=house.lake, raw=RawStore(tmp_path / "raw"))
+    assert give(apel(3)) == []
+    said = f"SITE-B ce.example.org sent 6 jobs of {BEFORE:%Y-%m} by its own count"
+    assert give(apel(6)) == [f"{said}, 3 are here"]
+    # A count of the month that runs is no record of the future.
+    assert len(give(apel(5, of=NOW - timedelta(hours=1)))) == 2
+    assert len(give(apel(first=4))) == 1
+    # More are here than were sent in a month that is over.
+    assert f"{said}, 9 are here" in give(apel(first=7))

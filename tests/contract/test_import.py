@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,15 @@ SWF = b"""; Version: 2.2
 ; Group: 2 atlas
 """ + b"".join(b"%d %d -1 3600 2 -1 -1 -1 -1 -1 -1 7 2 -1 -1 1 -1 -1\n" % (n, 60 * n) for n in range(1, 101))
 NOVEMBER_2005 = Interval(datetime(2005, 11, 1, tzinfo=UTC), datetime(2005, 12, 1, tzinfo=UTC))
+ROW = {
+    "instance": "ce",
+    "kind": "batch",
+    "status": "completed",
+    "processors": 1,
+    "wall_seconds": 60.0,
+    "ended_at": "2026-01-06T10:00:00Z",
+}
+ROW_WEEK = Interval(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 12, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -215,3 +225,26 @@ def test_rows_of_a_table_that_are_no_records_are_quarantined(stores: Stores, tmp
     assert (found.format, found.counts) == ("parquet", Counts(stored=1, quarantined=3))
     assert found.reasons[0] == "line 2: 2 wall_seconds: -1.0: must be a number, not negative"
     assert imported(stores, path).counts == Counts(duplicate=1, quarantined=3)
+
+
+def test_blanks_around_a_name_make_no_other_name_and_blanks_alone_none(
+    stores: Stores, tmp_path: Path
+) -> None:
+    sent = ["cms", " cms ", "cms\t", "", "  ", None, "CMS"]
+    rows = [{**ROW, "global_job_id": f"{n}", "vo": vo} for n, vo in enumerate(sent)]
+    for name in ("slow", "columns"):
+        path = tmp_path / name
+        if name == "slow":
+            # An object over several lines goes the slow way.
+            path.write_text(json.dumps(rows, indent=1))
+        else:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        assert imported(stores, path).counts.quarantined == 0
+        asked = Question(window=ROW_WEEK, by=("vo",), kind=Kind.BATCH, as_of=utc_now())
+        found = {row.dimensions["vo"]: row.jobs for row in usage(stores.lake, asked).rows}
+        assert found == {"cms": 3, "unknown": 3, "CMS": 1}
+
+
+def test_a_window_from_the_first_day_of_the_calendar_is_a_window(stores: Stores) -> None:
+    every = Interval(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+    assert usage(stores.lake, Question(window=every, as_of=utc_now())).rows == ()

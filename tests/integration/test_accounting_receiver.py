@@ -21,8 +21,8 @@ from opengoc.accounting.expected import Expectation, expect
 from opengoc.accounting.gaps import Gap, What
 from opengoc.accounting.model import Kind
 from opengoc.accounting.sending import Spool
-from opengoc.app import House
 from opengoc.accounting.usage import Question, usage
+from opengoc.app import House
 from opengoc.base.errors import Temporary
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
@@ -161,7 +161,8 @@ def test_a_spool_that_was_put_back_from_an_older_copy_is_a_gap(
     client: TestClient, expecting: House, tmp_path: Path
 ) -> None:
     def send(number: int) -> None:
-        answer = post(client, lines(number, 1), batch=f"b-{number}", **{"Goc-Sequence": numbers[number]})
+        named = {**HEADERS, "Goc-Batch": f"b-{number}", "Goc-Sequence": numbers[number]}
+        answer = client.post("/accounting/batches", content=lines(number, 1), headers=named)
         assert answer.status_code == 200
 
     numbers = {1: "s/1", 2: "s/2", 3: "s/3", 4: "s/2"}

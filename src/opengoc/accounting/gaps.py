@@ -19,6 +19,7 @@ from opengoc.accounting.norm import WEEKS, Norm, norm
 from opengoc.accounting.runs import Told
 from opengoc.accounting.sequences import Hole
 from opengoc.accounting.state import SourceState, State
+from opengoc.accounting.synced import Synced
 from opengoc.base.instant import format_instant
 from opengoc.base.interval import Interval, day, union
 
@@ -55,6 +56,8 @@ class What(StrEnum):
     RUN = "run"
     #: Batches whose numbers never came.
     SEQUENCE = "sequence"
+    #: The source says that it sent another number of jobs.
+    SYNC = "sync"
     #: Far fewer records than usual.
     FEW = "few"
 
@@ -122,6 +125,8 @@ class Watched:
     expectations: tuple[Expectation, ...] = ()
     told: Told = field(default_factory=Told)
     holes: tuple[Hole, ...] = ()
+    #: What it says that it sent, beside what is here.
+    synced: tuple[Synced, ...] = ()
     #: When a resource of its site was declared to be out.
     outages: tuple[Interval, ...] = ()
     #: Jobs that ended on each day, from ``WEEKS`` before the window on.
@@ -175,6 +180,9 @@ class Watched:
         holes = [hole for hole in self.holes if hole.around.overlaps(window)]
         if holes:
             return holes[0].words
+        fewer = [each for each in self.synced if each.fewer and each.window.overlaps(window)]
+        if fewer:
+            return fewer[0].words
         if any(Interval(lost.start, lost.end).overlaps(window) for lost in self.state.gaps):
             return self._not_read(window)
         return "" if _covers(self.told.covered, window) else self._not_read(window)
@@ -215,6 +223,7 @@ def day_states(watched: Watched, window: Interval, *, as_of: datetime) -> list[D
 def gaps(watched: Watched, window: Interval, *, as_of: datetime) -> list[Gap]:
     """What a source lacks of a bounded window, as known at ``as_of``."""
     found = [*_silence(watched, window, as_of), *_lost(watched), *_runs(watched), *_holes(watched)]
+    found += _synced(watched)
     found += _few(watched, window, as_of)
     return [each for each in found if each.window.overlaps(window)]
 
@@ -325,6 +334,14 @@ def _holes(watched: Watched) -> Iterator[Gap]:
             }
             mark = f"{format_instant(hole.around.start)}/{hole.first}"
             yield watched.gap(What.SEQUENCE, hole.around, hole.words, evidence=numbers, mark=mark)
+
+
+def _synced(watched: Watched) -> Iterator[Gap]:
+    for each in watched.synced:
+        if each.differs and not _covers(watched.told.settled, each.window):
+            counts = {"said": each.said, "here": each.here, "told_at": format_instant(each.told_at)}
+            mark = f"{each.month.start:%Y-%m}/{each.site}/{each.host or ''}"
+            yield watched.gap(What.SYNC, each.window, each.words, evidence=counts, mark=mark)
 
 
 def _few(watched: Watched, window: Interval, as_of: datetime) -> Iterator[Gap]:

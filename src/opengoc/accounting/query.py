@@ -17,6 +17,7 @@ from ibis import Table, Value, _
 from opengoc.accounting import table
 from opengoc.accounting.corrections import NEVER, Field, Shape
 from opengoc.accounting.dimensions import CUT_TO, DIMENSIONS, UNKNOWN
+from opengoc.accounting.model import EARLIEST
 from opengoc.accounting.summary_table import COUNTS, KEY, SUMMARY, SUMMARY_TABLE
 from opengoc.base.interval import Interval
 
@@ -160,7 +161,8 @@ def _corrected(records: Table, rules: Sequence[Shape]) -> Table:
 
 def _grants(window: Interval, as_of: datetime) -> Table:
     """Grants that jobs which end within a window may have."""
-    since = Interval(window.start - _GRANT_HOLDS, window.end)
+    # No record is older than that, and a calendar has a first day.
+    since = Interval(window.start - _GRANT_HOLDS if window.start > EARLIEST else window.start, window.end)
     return _within(usage_table().filter(_.kind == "grant", _.known_from <= _instant(as_of)), since)
 
 

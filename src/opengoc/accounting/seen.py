@@ -28,6 +28,8 @@ from opengoc.store.lake import Lake
 _ROWS_A_THREAD = 16_384
 #: Stands between the fields under a digest; texts of records hold none, see ``without_separator``.
 _SEPARATOR = "\x1f"
+#: Texts that usage is summed up by.
+_NAMES = ("site", "vo", "project")
 
 
 def _digest(*texts: str) -> str:
@@ -193,11 +195,25 @@ def _translated() -> Iterator[None]:
 
 
 def without_separator(read: pyarrow.Table) -> pyarrow.Table:
-    r"""The same records with ``\x1f`` spelt out in their texts."""
+    r"""The same records with ``\x1f`` spelt out in their texts, and names as they are meant.
+
+    Blanks around a name are none of it, and a name of blanks alone is not known.
+    """
     for index, field in enumerate(read.schema):
         if not pyarrow.types.is_string(field.type):
             continue
         column = read.column(index)
         if pc.any(pc.match_substring(column, _SEPARATOR)).as_py():
             read = read.set_column(index, field, pc.replace_substring(column, _SEPARATOR, "\\x1f"))
+        if field.name in _NAMES:
+            read = _trimmed(read, index)
     return read
+
+
+def _trimmed(read: pyarrow.Table, index: int) -> pyarrow.Table:
+    column = read.column(index)
+    names = pc.utf8_trim_whitespace(column)
+    empty = pc.equal(names, "")
+    if pc.all(pc.equal(names, column)).as_py() is not False and not pc.any(empty).as_py():
+        return read
+    return read.set_column(index, read.schema.field(index), pc.if_else(empty, None, names))

@@ -43,8 +43,8 @@ class Hole:
         """What is lacking, for people."""
         if self.put_back:
             return (
-                f"batch numbers went back from {self.last} to {self.first}: the sender's spool is an older copy,"
-                " and what waited in it may be lost"
+                f"batch numbers went back from {self.last} to {self.first}: the sender's spool is an older"
+                " copy, and what waited in it may be lost"
             )
         several = f"batches {self.first} to {self.last}" if self.last > self.first else f"batch {self.first}"
         return f"{several} never came"

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from opengoc.accounting import expected, findings, runs, sequences
+from opengoc.accounting import expected, findings, runs, sequences, synced
 from opengoc.accounting import state as accounting_state
 from opengoc.accounting.expected import Expectation
 from opengoc.accounting.findings import Finding
@@ -112,12 +112,14 @@ def watched(
     told = runs.standing(conn, known_at=as_of)
     outages = _outages(registry)
     counts = _counts(lake, window, as_of)
+    told_counts = synced.compared(lake, window, as_of=as_of)
     return [
         Watched(
             state=state,
             expectations=tuple(expected.of_source(expectations, state.source)),
             told=runs.told_by(run for run in told if run.source == state.source),
             holes=tuple(hole for each in streams if each.source == state.source for hole in each.holes),
+            synced=tuple(each for each in told_counts if each.source == state.source),
             outages=tuple(outages.get(state.site or "", ())),
             counts=counts.get(state.source, {}),
         )
