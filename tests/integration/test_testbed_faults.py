@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.integration.testbed_grid import Grid, wait_for
+from tests.integration.testbed_grid import Grid, StartGrid, wait_for
 
-from opengoc.base.errors import GocError, InvalidInput, Temporary
-from opengoc.testbed import faults, lifecycle, root
+from opengoc.base.errors import GocError, InvalidInput, Permanent, Temporary
+from opengoc.testbed import faults, lifecycle, root, tools
 from opengoc.testbed.layout import Layout
 from opengoc.testbed.processes import marked_processes
 from opengoc.testbed.sandbox import HOME_VARIABLE
 
 pytestmark = pytest.mark.integration
-
-StartGrid = Callable[[Path], Grid]
 
 
 def processes_of(home: Path) -> list[str]:
@@ -175,6 +173,15 @@ def test_a_folder_of_another_user_is_named_without_a_traceback(closed: str, tmp_
     assert refused.stderr.startswith("goc: ")
     assert f"{folder}" in refused.stderr
     assert "Permission denied" in refused.stderr
+
+
+def test_a_user_without_id_ranges_is_told_what_an_administrator_runs(tmp_path: Path) -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    (tmp_path / "subuid").write_text(f"production:100000:65536\n{user}:165536:65536\n")
+    with pytest.raises(Permanent, match=rf"usermod --add-subgids 231072-296607 {user}`"):
+        tools.require_id_ranges(tmp_path)
+    (tmp_path / "subgid").write_text(f"{os.geteuid()}:165536:65536\n")
+    tools.require_id_ranges(tmp_path)
 
 
 def test_an_interrupted_builder_is_given_time_to_clean_up(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from opengoc.base.errors import Permanent, Temporary
 from opengoc.base.ids import digest
+from opengoc.testbed.tools import require_id_ranges
 
 SUITE = "trixie"
 VARIANT = "essential"
@@ -180,6 +181,10 @@ def _mmdebstrap(archive: Path, folder: Path) -> None:
     # Documentation and message catalogues are a third of the root and of no use in it.
     for pattern in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"):
         argv.append(f"--dpkgopt=path-exclude={pattern}")
+    if os.geteuid() != 0:
+        # Left to itself, mmdebstrap falls back to fakechroot, which cannot run a newer Debian than the machine's.
+        require_id_ranges()
+        argv.append("--mode=unshare")
     argv += ["--format=tar", SUITE, str(archive), mirror()]
     _run(argv, folder=folder, log=folder / "mmdebstrap.log")
 
@@ -199,7 +204,9 @@ def _run(argv: list[str], *, folder: Path, log: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise Temporary(f"{argv[0]} did not end within 30 minutes; is the mirror reachable?") from error
     if code != 0:
-        last = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
+        # A failed call of dpkg names every package in one line of thousands of characters.
+        last = "\n".join(line if len(line) <= 400 else f"{line[:300]} … {line[-80:]}" for line in lines)
         raise Temporary(f"building the root failed in {argv[0]}; nothing was left behind. It said:\n{last}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -39,6 +40,33 @@ def install(packages: list[str], tell: Callable[[str], None]) -> None:
         done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=900, check=False)
         if done.returncode != 0:
             raise Temporary(f"{' '.join(argv)} failed: {done.stderr.strip()[-400:]}")
+
+
+def require_id_ranges(etc: Path = Path("/etc")) -> None:
+    """That this user has ids to unpack Debian packages with (subuid(5)), as mmdebstrap looks for them.
+
+    ``adduser`` gives them to people, a directory service mostly does not. Raises Permanent with the command.
+    """
+    user = pwd.getpwuid(os.geteuid())
+    lacking, first_free = [], 100_000
+    for name in ("subuid", "subgid"):
+        try:
+            # newcomer:100000:65536
+            lines = [line.split(":") for line in (etc / name).read_text(encoding="utf-8").splitlines()]
+        except FileNotFoundError:
+            lines = []
+        ranges = [line for line in lines if len(line) == 3 and line[1].isdigit() and line[2].isdigit()]
+        first_free = max([first_free, *(int(start) + int(count) for _, start, count in ranges)])
+        if not any(owner in (user.pw_name, str(user.pw_uid)) for owner, _, _ in ranges):
+            lacking.append(name)
+    if lacking:
+        last = first_free + 65_535
+        options = " ".join(f"--add-{name}s {first_free}-{last}" for name in lacking)
+        raise Permanent(
+            f"{user.pw_name} has no line in {' and '.join(str(etc / name) for name in lacking)}, and building "
+            f"the private root takes one: have an administrator run `usermod {options} {user.pw_name}`, or name "
+            "a root that has HTCondor and Slurm with --root"
+        )
 
 
 def _sudo_works() -> bool:
