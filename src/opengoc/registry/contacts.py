@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from opengoc.registry.formats.people import NAMED
 from opengoc.registry.formats.persons_write import Persons
-from opengoc.registry.formats.topology_entry import NAMED
 from opengoc.registry.model import Contact
 from opengoc.registry.tree import CONTACT, Tree
 from opengoc.store import vault

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from opengoc.registry.formats.topology_entry import NAMED
+from opengoc.registry.formats.people import NAMED
 from opengoc.registry.model import Contact
 
 #: Id of the vault → (what the source calls the person, the person).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opengoc.registry.formats.fields import Fields
-from opengoc.registry.formats.topology_entry import People, named_person
+from opengoc.registry.formats.people import People, named_person
 from opengoc.registry.project import Institution, Project, Sponsor, SponsorKind, Vocabulary
 from opengoc.registry.tree import UNSTORED
 

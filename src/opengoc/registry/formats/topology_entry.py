@@ -5,7 +5,7 @@ A function gives None after it noted a fault; the model's own invariants raise I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -13,12 +13,11 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant
 from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Downtime, DowntimeClass, Severity
-from opengoc.registry.findings import Findings
 from opengoc.registry.formats.fields import Fields
+from opengoc.registry.formats.people import People, contact, contacts_by_role, meet, ranked_contacts
 from opengoc.registry.model import (
     FQAN,
     VO,
-    Contact,
     ContactRole,
     Facility,
     ReportingGroup,
@@ -28,7 +27,7 @@ from opengoc.registry.model import (
     Site,
     SupportCenter,
 )
-from opengoc.registry.tree import UNSTORED, Entry
+from opengoc.registry.tree import UNSTORED
 
 #: Keys of OSG Topology that are carried from import to export as they are; nothing in the house reads them.
 _RESOURCE_CARRIED = frozenset({"DN", "WLCGInformation"})
@@ -49,54 +48,7 @@ _TOPOLOGY_TIME = "%b %d, %Y %H:%M %z"
 
 #: Role of those who may change a VO's software in OASIS.
 OASIS_MANAGER = "OASIS Manager"
-#: What a person goes by whom the tree gives a name and no id begins with this.
-NAMED = "name:"
-
 W = TypeVar("W", Severity, DowntimeClass)
-
-
-class People:
-    """Contacts met anywhere in the tree: one a id, whichever file names it."""
-
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
-        self._entries: dict[str, Entry] = {}
-
-    def meet(self, contact: Contact, where: str) -> None:
-        """Take a contact in; a second, different name or address for one id is doubted."""
-        standing = self._entries.setdefault(contact.id, Entry(kind="contact", value=contact, where=where))
-        known = standing.value
-        if not isinstance(known, Contact) or known == contact:
-            return
-        for one, other in ((known.name, contact.name), (known.email, contact.email)):
-            if one is not None and other is not None and one != other:
-                rule = f"is not named as at {standing.where}; that one is taken"
-                self._findings.doubt(where, contact.id, rule, kind="contact")
-        merged = Contact(
-            id=contact.id,
-            name=known.name or contact.name,
-            email=known.email or contact.email,
-            subjects=known.subjects or contact.subjects,
-        )
-        self._entries[contact.id] = Entry(kind="contact", value=merged, where=standing.where)
-
-    def entries(self) -> Iterator[Entry]:
-        """All contacts met."""
-        yield from self._entries.values()
-
-
-def named_person(name: str, where: str, people: People) -> str:
-    """What a person goes by whom the tree gives a name and no id."""
-    contact_id = f"{NAMED}{name}"
-    people.meet(Contact(id=contact_id, name=name), where)
-    return contact_id
-
-
-def read_person(fields: Fields, contact_id: str, people: People) -> None:
-    """One entry of contacts.yaml."""
-    name, email = fields.text("Name"), fields.text("Email")
-    fields.refuse_unknown()
-    _meet(fields, contact_id, name, email, people)
 
 
 def facility(name: str) -> Callable[[Fields], Facility]:
@@ -165,7 +117,7 @@ def resource(name: str, group: str, site: str, people: People) -> Callable[[Fiel
         active, disabled = fields.flag("Active", True), fields.flag("Disable", False)
         description = fields.text("Description") or ""
         aliases, allowed, tags = (fields.texts(key) for key in ("FQDNAliases", "AllowedVOs", "Tags"))
-        contacts = _ranked_contacts(fields, people)
+        contacts = ranked_contacts(fields, people)
         carried = fields.carry(_RESOURCE_CARRIED)
         if fqdn is None or not services:
             return None
@@ -231,7 +183,7 @@ def reporting_group(name: str, people: People) -> Callable[[Fields], ReportingGr
             row.refuse_unknown()
             if group:
                 fqans.append(FQAN(group=group, role=role))
-        contacts = [_contact(row, "", "", people) for row in fields.tables("Contacts")]
+        contacts = [contact(row, "", "", people) for row in fields.tables("Contacts")]
         return ReportingGroup(
             id=UNSTORED, name=name, fqans=tuple(fqans), contacts=tuple(c for c in contacts if c is not None)
         )
@@ -250,7 +202,7 @@ def support_center(name: str, people: People) -> Callable[[Fields], SupportCente
             long_name=fields.text("LongName") or "",
             description=fields.text("Description") or "",
             community=fields.text("Community") or "",
-            contacts=_contacts_by_role(fields, people),
+            contacts=contacts_by_role(fields, people),
         )
 
     return read
@@ -284,7 +236,7 @@ def vo(name: str, people: People) -> Callable[[Fields], VO]:
             parent=parent_name,
             active=bool(fields.flag("Active", True)),
             disabled=bool(fields.flag("Disable", False)),
-            contacts=_contacts_by_role(fields, people) + managers,
+            contacts=contacts_by_role(fields, people) + managers,
             carried=fields.carry(_VO_CARRIED) | oasis,
         )
 
@@ -312,7 +264,7 @@ def _oasis_manager(name: str | None, fields: Fields, people: People) -> ContactR
     subjects = fields.texts("DNs")
     fields.text("Name")
     fields.refuse_unknown()
-    if contact_id is None or not _meet(fields, contact_id, name, None, people, subjects=subjects):
+    if contact_id is None or not meet(fields, contact_id, name, None, people, subjects=subjects):
         return None
     return ContactRole(role=OASIS_MANAGER, contact=contact_id)
 
@@ -381,46 +333,3 @@ def _one_of(fields: Fields, key: str, words: type[W]) -> W | None:
         fields.fault(key, text, f"{key} must be one of: {', '.join(words)}")
         return None
     return words(text)
-
-
-def _ranked_contacts(fields: Fields, people: People) -> tuple[ContactRole, ...]:
-    """``ContactLists`` of a resource: role → rank → person."""
-    found = (
-        _contact(person, role, rank, people)
-        for role, ranks in fields.table("ContactLists").named_tables()
-        for rank, person in ranks.named_tables()
-    )
-    return tuple(contact for contact in found if contact is not None)
-
-
-def _contacts_by_role(fields: Fields, people: People) -> tuple[ContactRole, ...]:
-    """``Contacts`` of a VO or support centre: role → list of persons."""
-    roles = fields.table("Contacts")
-    found = (_contact(person, role, "", people) for role in roles.names() for person in roles.tables(role))
-    return tuple(contact for contact in found if contact is not None)
-
-
-def _contact(fields: Fields, role: str, rank: str, people: People) -> ContactRole | None:
-    contact_id = fields.required_text("ID")
-    name = fields.text("Name")
-    fields.refuse_unknown()
-    if contact_id is None or not _meet(fields, contact_id, name, None, people):
-        return None
-    return ContactRole(role=role, rank=rank, contact=contact_id)
-
-
-def _meet(
-    fields: Fields,
-    contact_id: str,
-    name: str | None,
-    email: str | None,
-    people: People,
-    *,
-    subjects: tuple[str, ...] = (),
-) -> bool:
-    try:
-        people.meet(Contact(id=contact_id, name=name, email=email, subjects=subjects), fields.where())
-    except InvalidInput as error:
-        fields.fault(None, error.value, f"{error.where.rpartition(': ')[2]} {error.rule}")
-        return False
-    return True

@@ -17,6 +17,7 @@ from opengoc.registry.findings import Findings
 from opengoc.registry.formats import project_entry
 from opengoc.registry.formats import topology_entry as entry
 from opengoc.registry.formats.fields import Fields
+from opengoc.registry.formats.people import People, read_person
 from opengoc.registry.formats.yaml_document import Mapping as Table
 from opengoc.registry.formats.yaml_document import Sequence, in_normal_form, read_document
 from opengoc.registry.model import ServiceKind
@@ -33,7 +34,7 @@ class _Walk:
     root: Path
     tree: Tree
     findings: Findings
-    people: entry.People
+    people: People
 
     def table(self, path: Path, kind: str, *, may_be_empty: bool = False) -> Fields | None:
         """The table a file holds."""
@@ -121,7 +122,7 @@ def read_tree(root: Path, findings: Findings) -> Tree:
         raise InvalidInput(
             str(root), root.name, "holds neither topology/ nor virtual-organizations/: not a registry tree"
         )
-    walk = _Walk(root=root, tree=Tree(), findings=findings, people=entry.People(findings))
+    walk = _Walk(root=root, tree=Tree(), findings=findings, people=People(findings))
     _read_contacts(walk)
     _read_vos(walk)
     _read_projects(walk)
@@ -134,7 +135,7 @@ def read_tree(root: Path, findings: Findings) -> Tree:
 
 def _read_contacts(walk: _Walk) -> None:
     for contact_id, fields in walk.named_tables(walk.root / "contacts.yaml", "contact"):
-        entry.read_person(fields, contact_id, walk.people)
+        read_person(fields, contact_id, walk.people)
 
 
 def _read_vos(walk: _Walk) -> None:
