@@ -94,7 +94,7 @@ def test_the_page_shows_plots_tables_gaps_and_the_quarantine(client: TestClient)
     assert "slurm-site: 0 of 7 days" in page
     assert page.count('class="square none"') == 7
     assert "nothing came since it is expected" in page
-    assert "must be a number, not negative" in page
+    assert "wall_seconds must be a number, not negative" in page
     assert "2 entries of which no record could be made" in page
 
 

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from opengoc.base.figure import Figure, FigureState
 from opengoc.base.units import SECONDS_PER_HOUR, hours, percent
 from opengoc.reports.inputs import Coverage, DayUsage, RunningSpell, WeekUsage
-from opengoc.reports.wording import TO_DATE
+from opengoc.reports.wording import NOT_BEGUN, TO_DATE
 
 PILOT = "pilot"
 PAYLOAD = "payload"
@@ -61,7 +61,7 @@ def lack_of(
     wanted = tuple(days) if days is not None else days_of(week)
     begun = [day for day in wanted if day <= as_of.date()]
     if not begun:
-        return Lack(reason="not begun", nothing_seen=True)
+        return Lack(reason=NOT_BEGUN, nothing_seen=True)
     if not any(day in source.days for source in sources for day in begun):
         unread = {source.source: _why(source, begun) or f"no {kind} records were read" for source in sources}
         return Lack(reason=_named(unread), nothing_seen=True)

@@ -26,6 +26,8 @@ from opengoc.reports.model import (
 
 #: The reason of every figure of a week that still runs, before any other.
 TO_DATE = "to date"
+#: What lacks of time that is still to come.
+NOT_BEGUN = "not begun"
 
 #: Names of figures for people; a name that is not here is shown with its underscores as blanks.
 TITLES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from opengoc.monitoring.assess import assess
 from opengoc.monitoring.availability import DayCount, Node
 from opengoc.monitoring.model import Status
 from opengoc.monitoring.period import Period, assess_period, period
-from opengoc.monitoring.profile import Profile
+from opengoc.monitoring.profile import PROFILES, Profile
 from opengoc.monitoring.timeline import Timeline
 from opengoc.monitoring.vo_tests import profile_of
 from opengoc.reports.availability import report_name
@@ -71,6 +72,15 @@ def centre_of(request: Request) -> Centre:
     return centre
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A day named above the strips."""
+
+    #: Percent of the strip's width.
+    left: float
+    label: str
+
+
 @router.get("/availability", name="availability")
 def this_month(request: Request) -> HTMLResponse:
     """The month that runs."""
@@ -94,7 +104,8 @@ def month(request: Request, name: str, profile: str = "") -> HTMLResponse:
         if f.name == "availability" and "site" in f.dimensions
     }
     rows = [
-        (site, [_square(count, found) for count in days], figures[site]) for site, days in found.days.items()
+        (site, [_square(count, found) for count in days], figures[site])
+        for site, days in sorted(found.days.items(), key=lambda each: each[0].casefold())
     ]
     return pages.page(
         request,
@@ -111,6 +122,7 @@ def month(request: Request, name: str, profile: str = "") -> HTMLResponse:
         ],
         **_late(centre, name),
         months=_months(now),
+        profiles=list(dict.fromkeys((rules.name, *PROFILES))),
     )
 
 
@@ -138,6 +150,8 @@ def site(request: Request, name: str, site: str, profile: str = "") -> HTMLRespo
         whole=[] if node is None else _bars(node, window),
         strips=strips,
         figures=figures,
+        ticks=_ticks(window),
+        command=_explaining(site, window, rules),
         downtimes=sorted({window_id for each in _endpoints(node) for *_, window_id in each.windows})
         if node
         else [],
@@ -233,6 +247,26 @@ def _bars(node: Node, window: Interval) -> list[Bar]:
         )
         for begin, end, state in timeline.runs()
     ]
+
+
+def _ticks(window: Interval) -> list[Tick]:
+    """Every day of a week, every fifth of a month."""
+    assert window.end is not None
+    days = (window.end - window.start).days
+    step = 1 if days <= 7 else 5
+    return [
+        Tick(left=round(100 * n / days, 4), label=f"{window.start + timedelta(days=n):%m-%d}")
+        for n in range(0, days, step)
+        # The last days leave no room for a label.
+        if days <= 7 or n <= days - 2
+    ]
+
+
+def _explaining(site: str, window: Interval, rules: Profile) -> str:
+    """The command that explains the time which the page is about."""
+    assert window.end is not None
+    bounds = f"--from {window.start:%Y-%m-%d} --to {window.end:%Y-%m-%d}"
+    return f"goc ar show {shlex.quote(site)} {bounds} --profile {shlex.quote(rules.name)} --explain"
 
 
 def _words(begin: int, end: int, state: Status) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,20 @@ class SiteNow:
         return next((state for state in _GRAVITY if state in states), "")
 
     @property
+    def kinds(self) -> list[tuple[str, str, int]]:
+        """Kind of service, status and how many stand so, the gravest first."""
+        found = Counter((service.target.service, service.status.value) for service in self.services)
+        return sorted(
+            ((kind, status, number) for (kind, status), number in found.items()),
+            key=lambda each: (gravity(each[1]), each[0]),
+        )
+
+    @property
+    def watched(self) -> bool:
+        """Whether a probe looks at it or an entry of the factory leads there."""
+        return bool(self.services or self.entries)
+
+    @property
     def idle(self) -> int | None:
         """Pilots that wait at its entries; None when unknown."""
         return _sum(entry.idle for entry in self.entries)
@@ -98,6 +113,16 @@ class VONow:
         return self.vo.fields_of_science
 
 
+def gravity(status: str) -> int:
+    """Place of a status among all: 0 is the gravest; what is not probed comes last."""
+    return _GRAVITY.index(status) if status in _GRAVITY else len(_GRAVITY)
+
+
+def gravest_first(sites: Iterable[SiteNow]) -> list[SiteNow]:
+    """What needs a look stands on top; within a status by name."""
+    return sorted(sites, key=lambda site: (gravity(site.status), site.name.casefold()))
+
+
 def sites_now(
     registry: Registry, entries: Mapping[str, Entry], states: Iterable[ServiceState], look: Look
 ) -> list[SiteNow]:
@@ -126,7 +151,7 @@ def sites_now(
             services=tuple(by_name.get(name, ())),
             entries=tuple(by_site.get(name, ())),
         )
-        for name, site in sorted(registry.sites.items())
+        for name, site in sorted(registry.sites.items(), key=lambda each: each[0].casefold())
     ]
 
 
@@ -139,7 +164,7 @@ def vos_now(registry: Registry, look: Look) -> list[VONow]:
 
     return [
         VONow(vo=vo, idle=count(name, PayloadState.IDLE), running=count(name, PayloadState.RUNNING))
-        for name, vo in sorted(registry.vos.items())
+        for name, vo in sorted(registry.vos.items(), key=lambda each: each[0].casefold())
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -22,7 +23,7 @@ from opengoc.registry.live import LiveRegistry
 from opengoc.registry.snapshot import Registry
 from opengoc.reports.render.pictures import pictures_of_site, pictures_of_vo, plot_rules
 from opengoc.web.drafts import Drafts
-from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, sites_now, vos_now
+from opengoc.web.grid import SiteNow, VONow, downtimes_ahead, gravest_first, sites_now, vos_now
 from opengoc.web.rendering import Pages
 from opengoc.web.watch import Look, Watch
 
@@ -96,6 +97,7 @@ def overview(request: Request) -> HTMLResponse:
         ("Pilots waiting", pilots_in(PilotState.IDLE), "on the way or in a batch queue"),
         ("Pilots held", pilots_in(PilotState.HELD), "need a look"),
     ]
+    sites = gravest_first(at.sites())
     return at.pages.page(
         request,
         "overview.html",
@@ -105,7 +107,10 @@ def overview(request: Request) -> HTMLResponse:
         now=at.now,
         look=at.look,
         tiles=tiles,
-        sites=at.sites(),
+        sites=sites,
+        watched=[site for site in sites if site.watched],
+        unwatched=[site for site in sites if not site.watched],
+        counts=Counter(site.status for site in sites if site.status),
         vos=at.vos(),
         downtimes=downtimes_ahead(at.registry, at.now),
     )
@@ -136,6 +141,7 @@ def site(request: Request, name: str) -> HTMLResponse:
         look=at.look,
         site=found,
         downtimes=downtimes_ahead(at.registry, at.now, site=name),
+        week=draft.week,
         figures=[f for f in draft.figures if f.dimensions.get("site") == name],
         pictures=pictures_of_site(draft, name),
     )

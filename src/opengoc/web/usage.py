@@ -45,6 +45,13 @@ _DRAWN = 6
 #: Entries of the quarantine on one page.
 _ENTRIES = 25
 _QUOTED = re.compile(r"'[^']*'…?|\"[^\"]*\"…?")
+#: ``699195 wall_seconds: -1.0: must be a number, not negative``: field, value as Python writes it, and rule.
+_STATED = re.compile(
+    r"""(?P<where>\b[A-Za-z_]\w*):\ # its field
+    (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\w]+|\[[^]]*\]|\([^)]*\))…?:\ # the value
+    (?P<rule>.+)""",
+    re.VERBOSE,
+)
 _UNNAMED = {"site": "site not stated"}
 
 #: How a day of a source is shown: shade, sign, words.
@@ -277,5 +284,7 @@ def _reasons(entries: Iterable[Faulty]) -> list[tuple[tuple[str, str], int]]:
 
 
 def _alike(reason: str) -> str:
-    """A reason without the job and the values that it names, which may be somebody's: its rule."""
-    return _QUOTED.sub("…", reason.rpartition(": ")[2])[:120]
+    """A reason without the job and the values that it names, which may be somebody's: its field and rule."""
+    stated = _STATED.search(reason)
+    said = f"{stated['where']} {stated['rule']}" if stated else _QUOTED.sub("…", reason).rpartition(": ")[2]
+    return _QUOTED.sub("…", said)[:120]

@@ -143,3 +143,9 @@ def test_letters_show_the_gravest_state_of_six_hours() -> None:
     )
     letters = strip_letters(Strip(name="ITB-SLURM", spells=spells), WEEK)
     assert letters.startswith("XXss s??? ????")
+
+
+def test_a_day_to_come_lacks_nothing_and_carries_no_question_mark() -> None:
+    root = fromstring(bars_svg(bars(known(3), unknown("not begun"), unknown("not read")), "p"))
+    assert len(of_class(root, "state-ahead")) == 1
+    assert len(of_class(root, "unknown")) == 1

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from opengoc.base.figure import Figure, FigureState
 from opengoc.reports.model import Bars, Series, SpellState, Strip, Strips
 from opengoc.reports.plain import point_text, printable, strip_letters
-from opengoc.reports.wording import SPELL_WORDS, number
+from opengoc.reports.wording import NOT_BEGUN, SPELL_WORDS, number
 
 WIDTH = 720
 _PANEL_HEIGHT = 136
@@ -89,6 +89,10 @@ def _panel(panel: Element, series: Series, bars: Bars, width: float, name: str) 
     for place, (label, figure) in enumerate(zip(bars.labels, series.figures, strict=True)):
         x = place * step + 2
         _text(panel, x + step / 2 - 2, _PANEL_HEIGHT - 7, label.split()[0], "axis", "middle")
+        if figure.reason == NOT_BEGUN:
+            # Time to come lacks nothing: no question mark.
+            _shape(panel, "rect", "state-ahead", x=x, y=_TOP, width=step - 4, height=room)
+            continue
         if figure.value is None:
             _shape(
                 panel, "rect", "missing", x=x, y=_TOP, width=step - 4, height=room, fill=f"url(#{name}-hatch)"

@@ -45,7 +45,11 @@ def glance(inputs: ReportInputs, as_of: datetime) -> Section:
         rows.append((vo, *(figures[name] for name in _COLUMNS)))
     if vos:
         rows.append(_of_all(inputs, as_of))
-    empty = "No VO is registered and none used the grid."
+    empty = (
+        "No record names a VO this week or the week before."
+        if inputs.vos
+        else "No VO is registered and none used the grid."
+    )
     table = Table(title="", columns=("VO", *_COLUMNS.values()), rows=tuple(rows), empty=empty)
     lines = Items(title="", lines=tuple(_lines(inputs, as_of)))
     return Section(name="overview", title="The week at a glance", blocks=(table, lines))
