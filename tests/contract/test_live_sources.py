@@ -20,8 +20,10 @@ from opengoc.accounting.model import Kind
 from opengoc.accounting.raw import RawStore
 from opengoc.accounting.source import Source
 from opengoc.accounting.state import State
+from opengoc.accounting.table import TABLE
 from opengoc.accounting.usage import Question, usage
 from opengoc.base.interval import Interval
+from opengoc.store import ledger
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
 
@@ -31,6 +33,7 @@ SACCT = """
 import os, sys
 options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
 assert os.environ["TZ"] == "UTC", os.environ.get("TZ")
+assert "RS" in options["state"].split(","), options["state"]
 assert "--allusers" in sys.argv and "--parsable2" in sys.argv and "--duplicates" in sys.argv
 print(options["format"].replace(",", "|"))
 for line in open(sys.argv[0] + ".jobs"):
@@ -57,6 +60,7 @@ class Cluster:
     feed: SacctCommand
     now: datetime = NOW
     jobs: list[str] = field(default_factory=list)
+    time_zone: str = "UTC"
 
     def ended(self, number: int, hours_ago: float, **more: str) -> None:
         self.jobs.append(job(number, self.now - timedelta(hours=hours_ago), **more))
@@ -67,8 +71,20 @@ class Cluster:
         self.program.chmod(0o755)
 
     def collect(self) -> Collected:
-        source = Source(name="slurm", format="sacct", path=Path(), kind=Kind.BATCH, site="SITE-A")
+        source = Source(
+            name="slurm",
+            format="sacct",
+            path=Path(),
+            kind=Kind.BATCH,
+            site="SITE-A",
+            time_zone=self.time_zone,
+        )
         return collect_live(source, self.feed, self.stores, who="test", clock=lambda: self.now)
+
+    def asked_since(self) -> datetime:
+        """From when on the next question asks."""
+        with self.stores.database.read() as conn:
+            return self.feed.since(ledger.cursor(conn, "accounting:slurm"), self.now)
 
     def sums(self) -> tuple[int, float]:
         window = Interval(self.now - timedelta(days=60), self.now + timedelta(days=1))
@@ -151,6 +167,38 @@ def test_a_clock_that_was_set_back_opens_no_hole(cluster: Cluster) -> None:
     cluster.now += timedelta(days=2, hours=1)
     cluster.ended(2, 0.5)
     assert cluster.collect().counts == Counts(stored=1, duplicate=1)
+
+
+def test_ends_that_come_after_a_long_outage_are_found_though_it_was_asked_too_early(cluster: Cluster) -> None:
+    """slurmdbd is back and answers; slurmctld tells it some seconds later what ended meanwhile."""
+    cluster.collect()
+    cluster.now += timedelta(hours=20)
+    assert cluster.collect().counts == Counts()
+    cluster.now += timedelta(minutes=5)
+    cluster.ended(1, 15)
+    assert cluster.collect().counts == Counts(stored=1)
+    # It is asked over again for as long as questions overlap, and then no more.
+    for _ in range(2):
+        cluster.now += timedelta(hours=2)
+        assert cluster.collect().counts == Counts(duplicate=1)
+    cluster.now += timedelta(hours=2)
+    assert cluster.collect().counts == Counts()
+    assert cluster.asked_since() == cluster.now - timedelta(hours=6)
+
+
+def test_questions_that_are_always_far_apart_do_not_reach_back_ever_farther(cluster: Cluster) -> None:
+    for _ in range(12):
+        cluster.collect()
+        cluster.now += timedelta(hours=4)
+    assert cluster.asked_since() > cluster.now - timedelta(hours=20)
+
+
+def test_times_are_utc_whatever_zone_the_source_has_for_its_logs(cluster: Cluster) -> None:
+    cluster.ended(1, 1)
+    cluster.time_zone = "Europe/Berlin"
+    cluster.collect()
+    (row,) = cluster.stores.lake.query(f"SELECT ended_at FROM {TABLE}", tables=[TABLE]).to_pylist()
+    assert row["ended_at"] == cluster.now - timedelta(hours=1)
 
 
 def test_a_run_that_is_killed_after_the_rows_are_in_stores_them_once(

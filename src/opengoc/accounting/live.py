@@ -69,7 +69,8 @@ def collect_live(
         try:
             for page in feed.pages(cursor, started):
                 now = clock()
-                told = replace(source, preamble=page.preamble)
+                # A feed gives UTC; ``time_zone`` speaks of a log.
+                told = replace(source, preamble=page.preamble, time_zone="UTC")
                 taken = take(page.content, told, stores, known, now=now, place=page.asked)
                 with stores.database.begin() as conn:
                     quarantine.put(conn, taken.faults, now=now, who=who)

@@ -3,6 +3,10 @@
 The times it is given and gives are UTC, for it is run with ``TZ=UTC``. It lists the jobs that were in one of
 the states after the end at some time of the window, so only ended ones. Its header line comes whatever there
 is to list: an answer without one is no answer. Source: Slurm manual, sacct(1), ``--starttime``, ``--state``.
+
+slurmctld keeps the ends that it could not tell slurmdbd and tells them once it is back: some seconds later,
+more for a long queue. sacct answers meanwhile, without them, whatever the time they lie back. So after a
+silence the questions reach back over all of it for as long as ``overlap``.
 """
 
 from __future__ import annotations
@@ -23,8 +27,8 @@ _COLUMNS = (
     "JobID,JobIDRaw,Cluster,Partition,Account,Group,User,Submit,Start,End,Elapsed,ExitCode,State,NNodes,"
     "NCPUS,NodeList,TotalCPU,UserCPU,SystemCPU,MaxRSS,JobName"
 )
-#: Every state after a job's end; a job that is requeued ended once for each of its runs.
-_STATES = "BF,CA,CD,DL,F,NF,OOM,PR,RQ,TO"
+#: Every state after a job's end; a job that is requeued or resized ended once for each of its runs.
+_STATES = "BF,CA,CD,DL,F,NF,OOM,PR,RQ,RS,TO"
 #: The longest time that is asked for at once: what it lists has to fit into memory.
 _LONGEST = timedelta(days=1)
 _SHOWN = 500
@@ -43,13 +47,18 @@ class SacctCommand:
 
     def since(self, cursor: Mapping[str, Any] | None, now: datetime) -> datetime:
         """From when on jobs are asked for."""
-        return parse_instant(cursor["through"]) - self.overlap if cursor else now - self.first
+        if not cursor:
+            return now - self.first
+        start = parse_instant(cursor["through"]) - self.overlap
+        silence = self._silence(cursor, now)
+        return min(start, parse_instant(silence["from"])) if silence else start
 
     def pages(self, cursor: Mapping[str, Any] | None, now: datetime) -> Iterator[Page]:
         """The jobs that ended since then, a day at a time. Raises Unreadable."""
         through = parse_instant(cursor["through"]) if cursor else now - self.first
         # A clock that was set back must not leave a hole: the cursor stays where it is.
         start = min(self.since(cursor, now), now)
+        silence = self._silence(cursor, now) if cursor else None
         while start < now:
             end = min(start + _LONGEST, now)
             content = self._run(start, end)
@@ -58,9 +67,27 @@ class SacctCommand:
                 asked=f"{' '.join(self.command)} of {format_instant(start)} to {format_instant(end)}",
                 content=content,
                 preamble=content.split(b"\n", 1)[0],
-                cursor={"through": format_instant(through)},
+                cursor={"through": format_instant(through)} | ({"silence": silence} if silence else {}),
             )
             start = end
+
+    def _silence(self, cursor: Mapping[str, Any], now: datetime) -> Mapping[str, str] | None:
+        """The silence that is asked over again: from when on, and until when; None where there is none.
+
+        One no longer than half of the overlap needs no more than that: what ended in it is asked again for
+        the other half, at least. Another silence does not put off the end of the one that stands, or
+        questions that are always far apart would reach back ever farther.
+        """
+        through = parse_instant(cursor["through"])
+        standing: Mapping[str, str] | None = cursor.get("silence")
+        if standing and now >= parse_instant(standing["until"]):
+            standing = None
+        if now - through <= self.overlap / 2:
+            return standing
+        begun, until = through - self.overlap, now + self.overlap
+        if standing:
+            begun, until = min(begun, parse_instant(standing["from"])), parse_instant(standing["until"])
+        return {"from": format_instant(begun), "until": format_instant(until)}
 
     def _run(self, start: datetime, end: datetime) -> bytes:
         words = [*self.command, "--allusers", "--parsable2", "--duplicates", f"--state={_STATES}"]

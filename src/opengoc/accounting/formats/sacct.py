@@ -9,8 +9,15 @@ APEL's (15), and the wide list of ``slurm-jobinfo`` (28)::
 
 What counts: the line of a job, with the peak memory of its steps, which follow it (``163485.batch``). Wall
 time is ``Elapsed``, so suspended time is out and a night when clocks change is right. A job that runs or
-waits is no usage yet. Times are local to the cluster: ``Source.time_zone``. Attempts are told apart by their
-starts, as in the completion log, so that a job read from both is one. Source: Slurm manual, sacct(1).
+waits is no usage yet; one that was resized has a line for each size, the earlier ones in state RESIZING.
+Times are local to the cluster: ``Source.time_zone``. A job is named by ``JobIDRaw`` where that is listed, and
+attempts are told apart by their starts, as in the completion log, so that a job read from both is one: of an
+array's tasks, and of an array that never ran, ``JobID`` says what no other listing does (Slurm 24.11)::
+
+    3_1|12|itb|grid|atlas|…
+    24_[1-2,4,8,15-16,23,42,99-100,104,109,150,177-178,200,222-223,2...]|24|itb|grid|cms|…
+
+Source: Slurm manual, sacct(1).
 """
 
 from __future__ import annotations
@@ -43,7 +50,9 @@ _WIDE = (
 )
 _LAYOUTS = {len(names.split()): names.split() for names in (_XDMOD, _APEL, _WIDE)}
 _DELIMITERS = (b"|", "☃".encode(), b"\x1e")
-_JOB = re.compile(r"(\d{1,18}(?:_(?:\d{1,9}|\[[\d,%-]{1,200}\]))?(?:\+\d{1,9})?)(\.\S+)?")
+#: Tasks of an array that never ran are a list with ranges, steps and a limit, cut off with dots.
+_JOB = re.compile(r"(\d{1,18}(?:_(?:\d{1,9}|\[[\d,:%.-]{1,65536}\]))?(?:\+\d{1,9})?)(\.\S+)?")
+_RAW_JOB = re.compile(r"\d{1,18}")
 _ENDED = [
     "boot_fail",
     "cancelled",
@@ -116,12 +125,13 @@ def _first(line: bytes) -> bytes:
 
 
 def _is_step(line: bytes) -> bool:
-    return b"." in _first(line)
+    return b"." in _first(line).rpartition(b"]")[2]
 
 
 def _job_of(line: bytes) -> bytes | None:
-    first = _first(line)
-    return first.split(b".", 1)[0] if first[:1].isdigit() else None
+    tasks, bracket, rest = _first(line).rpartition(b"]")
+    named = tasks + bracket + rest.split(b".", 1)[0]
+    return named if named[:1].isdigit() else None
 
 
 def _delimiter(line: bytes) -> bytes:
@@ -148,8 +158,8 @@ def _record(group: Sequence[bytes], columns: Sequence[str] | None, source: Sourc
         raise InvalidInput(
             "JobID", job["jobid"], "is a step, and the line of its job does not stand before it"
         )
-    status = _status(job)
-    return _usage(job, rows[1:], found[1], status, source)
+    raw = _RAW_JOB.fullmatch(job.get("jobidraw", ""))
+    return _usage(job, rows[1:], raw[0] if raw else found[1], _status(job), source)
 
 
 def _fields(line: bytes, columns: Sequence[str] | None) -> dict[str, str]:
@@ -169,7 +179,7 @@ def _fields(line: bytes, columns: Sequence[str] | None) -> dict[str, str]:
 def _status(job: Mapping[str, str]) -> str:
     state = job.get("state", "").split()
     status = state[0].lower().rstrip("+") if state else ""
-    if status in _ENDED:
+    if status in _ENDED or (status == "resizing" and known(job.get("end")) is not None):
         return status
     if status in _NOT_ENDED:
         raise InvalidInput(
@@ -192,7 +202,10 @@ def _usage(
         # Clocks went back between the two: the end lies in the second of the two equal hours.
         ended = _instant(job, "end", zone, fold=1) or ended
     attempt = started or submitted or ended
+    wall = _wall(job, started, ended)
     user_cpu, system_cpu = _cpu(job)
+    if wall and not (user_cpu or system_cpu) and not _was_sampled([job, *steps]):
+        user_cpu = system_cpu = None
     code, signal = _exit(job.get("exitcode", ""))
     return UsageRecord(
         instance=source.instance or known(job.get("cluster")) or source.name,
@@ -208,7 +221,7 @@ def _usage(
         submitted_at=submitted,
         started_at=started,
         ended_at=ended,
-        wall_seconds=_wall(job, started, ended),
+        wall_seconds=wall,
         cpu_user_seconds=user_cpu,
         cpu_system_seconds=system_cpu,
         processors=_processors(job),
@@ -242,6 +255,14 @@ def _cpu(job: Mapping[str, str]) -> tuple[float | None, float | None]:
         # CPUTimeRAW is elapsed × processors: it measures nothing.
         return None, None
     return (user, system) if user is not None else (total, None)
+
+
+def _was_sampled(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a CPU time of 0 was measured: sacct prints it as well where no step was followed.
+
+    A step that was followed has its peak memory; where that is not listed the 0 is taken as it stands.
+    """
+    return "maxrss" not in rows[0] or any(known(row["maxrss"]) is not None for row in rows)
 
 
 def _count(job: Mapping[str, str], name: str) -> int | None:
