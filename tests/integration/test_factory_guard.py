@@ -8,24 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.test_factory_run import pilots_left, queue_jobs, session
-from tests.integration.testbed_grid import Grid, wait_for
+from tests.integration.testbed_grid import Grid, StartGrid, grid_of_its_own, put_in_force, wait_for
 
 from opengoc.condor.classads import literal
-from opengoc.testbed import lifecycle
 from opengoc.testbed.machines import login_sandbox
 
 pytestmark = pytest.mark.integration
-
-StartGrid = Callable[[Path], Grid]
 
 #: From the fault to its end.
 WITHIN_SECONDS = 60
@@ -34,15 +30,9 @@ WITHIN_SECONDS = 60
 @pytest.fixture
 def own_grid(private_grid: StartGrid) -> Iterator[Grid]:
     """A grid of the test's own, its registry loaded, its entries and policy in force."""
-    with tempfile.TemporaryDirectory(prefix="goc-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        grid = private_grid(Path(folder) / "home")
-        for words in (("registry", "import", str(grid.home / "registry")), ("factory", "apply")):
-            done = grid.goc(*words)
-            assert done.returncode == 0, done.stderr
-        try:
-            yield grid
-        finally:
-            lifecycle.end_processes(grid.layout)
+    with grid_of_its_own(private_grid) as grid:
+        put_in_force(grid)
+        yield grid
 
 
 @contextmanager

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.integration.test_factory_run import queue_jobs
-from tests.integration.testbed_grid import Grid
+from tests.integration.testbed_grid import Grid, StartGrid, grid_of_its_own, put_in_force
 
 from opengoc.factory.formats.entries_toml import entry_toml
-from opengoc.testbed import lifecycle
 
 pytestmark = pytest.mark.integration
-
-StartGrid = Callable[[Path], Grid]
 
 #: Cycles of a few seconds each: enough for a pilot to reach a site and come back, three times over.
 _CYCLES = 60
@@ -28,8 +23,7 @@ _CYCLES = 60
 @pytest.fixture
 def broken_grid(private_grid: StartGrid) -> Iterator[Grid]:
     """A grid whose Slurm site is asked for a partition that it has not; the other site has unfit nodes."""
-    with tempfile.TemporaryDirectory(prefix="goc-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        grid = private_grid(Path(folder) / "home")
+    with grid_of_its_own(private_grid) as grid:
         path = grid.home / "entries.toml"
         tables = tomllib.loads(path.read_text())["entries"]
         for table in tables:
@@ -39,13 +33,8 @@ def broken_grid(private_grid: StartGrid) -> Iterator[Grid]:
                 unfit = [{"name": "never", "command": ["/bin/false"], "required": True}]
                 table["pilot"] = table.get("pilot", {}) | {"validations": unfit, "failure_pause_seconds": 1}
         path.write_text("\n".join(map(entry_toml, tables)))
-        for words in (("registry", "import", str(grid.home / "registry")), ("factory", "apply")):
-            done = grid.goc(*words)
-            assert done.returncode == 0, done.stderr
-        try:
-            yield grid
-        finally:
-            lifecycle.end_processes(grid.layout)
+        put_in_force(grid)
+        yield grid
 
 
 def _rows(grid: Grid) -> dict[str, dict[str, Any]]:

@@ -7,15 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.testbed_grid import Grid, wait_for
+from tests.integration.testbed_grid import Grid, StartGrid, grid_of_its_own, put_in_force, wait_for
 
 from opengoc.accounting import table as usage_table
 from opengoc.app import House
@@ -25,11 +23,9 @@ from opengoc.factory.act import SUBMISSION
 from opengoc.factory.model import Limit
 from opengoc.store import ledger
 from opengoc.store.ledger import EffectState
-from opengoc.testbed import faults, lifecycle
+from opengoc.testbed import faults
 
 pytestmark = pytest.mark.integration
-
-StartGrid = Callable[[Path], Grid]
 
 WHERE_IT_RAN = (
     "ClusterId",
@@ -45,18 +41,10 @@ WHERE_IT_RAN = (
 
 @pytest.fixture
 def own_grid(private_grid: StartGrid) -> Iterator[Grid]:
-    """A grid of the test's own, its registry loaded."""
-    # A short name: Slurm keeps sockets below the home, and their paths have a limit of 108 bytes.
-    with tempfile.TemporaryDirectory(prefix="goc-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        grid = private_grid(Path(folder) / "home")
-        done = grid.goc("registry", "import", str(grid.home / "registry"))
-        assert done.returncode == 0, done.stderr
-        applied = grid.goc("factory", "apply", "--why", "test")
-        assert applied.returncode == 0, applied.stderr
-        try:
-            yield grid
-        finally:
-            lifecycle.end_processes(grid.layout)
+    """A grid of the test's own, its entries and policy in force."""
+    with grid_of_its_own(private_grid) as grid:
+        put_in_force(grid)
+        yield grid
 
 
 def session(grid: Grid, pool: str, tokens: str = "operator") -> Session:

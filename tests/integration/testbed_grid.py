@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.command import goc
 
+from opengoc.testbed import lifecycle
 from opengoc.testbed.configuration import client_environment
 from opengoc.testbed.layout import Layout
 from opengoc.testbed.lifecycle import Up
@@ -71,6 +74,28 @@ class Grid:
         """What ``goc testbed status --json`` says."""
         said: dict[str, Any] = json.loads(self.goc("testbed", "status", "--json").stdout)
         return said
+
+
+StartGrid = Callable[[Path], Grid]
+
+
+@contextmanager
+def grid_of_its_own(start: StartGrid) -> Iterator[Grid]:
+    """A grid for one test, which ends with the block."""
+    # A short name: Slurm keeps sockets below the home, and their paths have a limit of 108 bytes.
+    with tempfile.TemporaryDirectory(prefix="goc-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        grid = start(Path(folder) / "home")
+        try:
+            yield grid
+        finally:
+            lifecycle.end_processes(grid.layout)
+
+
+def put_in_force(grid: Grid) -> None:
+    """Load the grid's registry, apply its entries and policy."""
+    for words in (("registry", "import", str(grid.home / "registry")), ("factory", "apply", "--why", "test")):
+        done = grid.goc(*words)
+        assert done.returncode == 0, done.stderr
 
 
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 60) -> Any:
