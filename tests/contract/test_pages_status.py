@@ -1,9 +1,12 @@
 """The page of current status: chosen by plain queries, in parts, with nothing said that is not known."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from tests.contract.example_house import example_house
 
@@ -13,6 +16,8 @@ from opengoc.base.interval import Interval
 from opengoc.registry.downtime import Severity
 from opengoc.registry.store import add_downtime
 from opengoc.web.server import create_app
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "monitoring.md"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,16 @@ def test_a_query_that_means_nothing_is_refused_in_words(client: TestClient, quer
     answer = client.get(f"/status?{query}")
     assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
+
+
+def test_the_metrics_are_those_of_the_reference_and_what_is_unknown_is_absent(client: TestClient) -> None:
+    served = {
+        family.name: [sample.value for sample in family.samples]
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+    }
+    assert served.keys() == set(re.findall(r"^\| `(goc_\w+)` \|", REFERENCE.read_text(), re.M))
+    assert served["goc_look_complete"] == [0.0]
+    assert served["goc_payload_jobs"] == served["goc_pilots"] == served["goc_pilots_joined"] == []
 
 
 def test_a_page_beyond_the_last_shows_the_last(client: TestClient) -> None:
