@@ -60,3 +60,17 @@ def test_every_command_that_is_named_exists() -> None:
     found = {str(path.relative_to(_ROOT)): faults(path.read_text(encoding="utf-8")) for path in _texts()}
     assert len(found) > 400
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+def test_the_tutorial_puts_entries_in_force_before_it_probes_by_them() -> None:
+    tutorial = (_ROOT / "docs/tutorial/first-grid.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ (.*)$", tutorial, flags=re.MULTILINE)
+    ways = [
+        "goc registry import",
+        "goc factory plan",
+        "goc factory apply",
+        "goc probe run",
+        "goc factory run",
+    ]
+    places = [next(at for at, said in enumerate(commands) if said.startswith(way)) for way in ways]
+    assert places == sorted(places)

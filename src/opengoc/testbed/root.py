@@ -182,7 +182,7 @@ def _mmdebstrap(archive: Path, folder: Path) -> None:
     for pattern in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"):
         argv.append(f"--dpkgopt=path-exclude={pattern}")
     if os.geteuid() != 0:
-        # Left to itself, mmdebstrap falls back to fakechroot, which cannot run a newer Debian than the machine's.
+        # Left to itself, mmdebstrap falls back to fakechroot, which cannot run a Debian newer than this.
         require_id_ranges()
         argv.append("--mode=unshare")
     argv += ["--format=tar", SUITE, str(archive), mirror()]

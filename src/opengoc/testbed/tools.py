@@ -62,10 +62,11 @@ def require_id_ranges(etc: Path = Path("/etc")) -> None:
     if lacking:
         last = first_free + 65_535
         options = " ".join(f"--add-{name}s {first_free}-{last}" for name in lacking)
+        files = " and ".join(str(etc / name) for name in lacking)
         raise Permanent(
-            f"{user.pw_name} has no line in {' and '.join(str(etc / name) for name in lacking)}, and building "
-            f"the private root takes one: have an administrator run `usermod {options} {user.pw_name}`, or name "
-            "a root that has HTCondor and Slurm with --root"
+            f"{user.pw_name} has no line in {files}, and building the private root takes one: have an "
+            f"administrator run `usermod {options} {user.pw_name}`, or name a root of HTCondor and Slurm "
+            "with --root"
         )
 
 
