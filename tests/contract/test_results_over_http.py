@@ -92,6 +92,7 @@ def test_results_out_of_order_and_late_are_taken(agent: Agent) -> None:
     ("fault", "code", "words"),
     [
         ({"at": format_instant(NOW + timedelta(hours=1))}, 422, "results.1.at: lies in the future"),
+        ({"at": "1970-01-01T00:03:00Z"}, 422, "results.1.at: lies more than a year back"),
         ({"service": "SRM"}, 422, "results.1: the registry knows no service ITB-CONDOR-CE/SRM"),
         ({"resource": "nobody-s"}, 422, "knows no service nobody-s/CE"),
         ({"status": "DOWNTIME"}, 422, "must be one of"),

@@ -28,6 +28,9 @@ _LOG = logging.getLogger(__name__)
 
 #: An agent's clock may be ahead of ours by this much.
 AHEAD = timedelta(minutes=5)
+#: A result may come late by this much. An agent whose clock starts in 1970 would else make its metric be expected
+#: ever since, and the silence MISSING in every report that was published.
+BEHIND = timedelta(days=366)
 #: How often the facts of status are brought along.
 _FOLLOW_SECONDS = 10.0
 #: Results that one write takes at most.
@@ -37,7 +40,7 @@ _TOLD = 10
 
 
 def check(results: Sequence[ProbeResult], offers: Callable[[Target], bool], *, now: datetime) -> None:
-    """Refuse a batch with a result from the future, or about a service that nobody offers.
+    """Refuse a batch with a result from the future, from over a year ago, or about a service nobody offers.
 
     Raises InvalidInput with the first faults and their places: all of a batch is taken, or nothing.
     """
@@ -45,6 +48,8 @@ def check(results: Sequence[ProbeResult], offers: Callable[[Target], bool], *, n
     for place, result in enumerate(results):
         if result.at > now + AHEAD:
             faults.append(f"results.{place}.at: lies in the future: check the agent's clock")
+        elif result.at < now - BEHIND:
+            faults.append(f"results.{place}.at: lies more than a year back: check the agent's clock")
         elif not offers(result.target):
             faults.append(f"results.{place}: the registry knows no service {result.target}")
         if len(faults) == _TOLD:
