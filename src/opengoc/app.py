@@ -306,13 +306,3 @@ class House:
             raise Permanent(
                 f"cannot make the home {self.home}: {error}; choose another with --home"
             ) from error
-
-
-@contextmanager
-def open_house(home: Path) -> Iterator[House]:
-    """The installation at ``home`` for the length of a block."""
-    house = House(home)
-    try:
-        yield house
-    finally:
-        house.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from tests.unit.factory.world import POLICY, entry_table
 
-from opengoc.app import open_house
+from opengoc.app import House
 from opengoc.registry.store import import_tree
 
 _REGISTRY = Path(__file__).parents[1] / "data" / "registry" / "example"
@@ -35,6 +36,6 @@ def factory_home(home: Path) -> Path:
     (home / "policy.toml").write_text(POLICY)
     (home / "entries.toml").write_text(entry_table("A", resource='"ITB-SLURM-CE"'))
     shutil.copytree(_REGISTRY, home / "registry")
-    with open_house(home) as house, house.database.begin() as connection:
+    with closing(House(home)) as house, house.database.begin() as connection:
         import_tree(connection, home / "registry", "test")
     return home

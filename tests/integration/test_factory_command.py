@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.command import goc
 from tests.integration.factory_home import factory_home
 from tests.unit.factory.world import POLICY, entry_table
 
-from opengoc.app import open_house
+from opengoc.app import House
 
 pytestmark = pytest.mark.integration
 
@@ -64,10 +65,10 @@ def test_daemons_that_do_not_answer_freeze_it_and_the_status_says_so(home: Path)
 
 def test_what_is_probed_and_shown_is_in_force_and_not_what_the_files_say(home: Path) -> None:
     def probed() -> set[str]:
-        with open_house(home) as house, house.checks() as (_, checks):
+        with closing(House(home)) as house, house.checks() as (_, checks):
             return {check.metric for check in checks if check.target.service == "CE"}
 
-    with open_house(home) as house:
+    with closing(House(home)) as house:
         entries, unknown = house.entries()
     assert (probed(), entries) == (set(), {})
     assert "goc factory apply" in unknown
@@ -78,13 +79,13 @@ def test_what_is_probed_and_shown_is_in_force_and_not_what_the_files_say(home: P
     assert applied.endswith(":A")
     (home / "entries.toml").write_text(entry_table("B", resource='"ITB-SLURM-CE"'))
     assert probed() == {applied}
-    with open_house(home) as house:
+    with closing(House(home)) as house:
         assert house.report_stores().entry_sites == {"A": "ITB-SLURM"}
         assert house.planned(house.registry()).entries.keys() == {"B"}
     (bundle,) = (home / "factory" / "bundles").iterdir()
     (bundle / "bundle.json").unlink()
     assert probed() == set()
-    with open_house(home) as house:
+    with closing(House(home)) as house:
         assert house.report_stores().entry_sites is None
 
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 from tests.integration.test_factory_run import payloads, queue_jobs, session
 from tests.integration.testbed_grid import Grid, wait_for
 
-from opengoc.app import open_house
+from opengoc.app import House
 from opengoc.cli.factory import factory_loop
 from opengoc.factory import mirror_store
 from opengoc.factory.cycle import Cycle
@@ -177,7 +177,7 @@ def test_two_factories_share_a_limit_and_what_is_applied_and_one_outlives_the_ot
     assert samples.most == CAP
 
     # The one that was killed starts again, and looks after the pilots of the one that ended.
-    with open_house(other.home) as house:
+    with closing(House(other.home)) as house:
         loop = factory_loop(house)
         cycles: list[Cycle] = []
 
