@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import socket
 import threading
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import uvicorn
 from bench.records import jobs, json_line
@@ -80,6 +83,15 @@ def test_only_a_known_token_sends(client: TestClient, header: str) -> None:
     assert post(client, Authorization=header).status_code == 401
 
 
+def test_senders_wait_while_the_tokens_of_the_receiver_are_damaged(client: TestClient, house: House) -> None:
+    (house.home / "token").write_text("short\n")
+    assert post(client).status_code == 503
+    (house.home / "token").unlink()
+    assert client.post("/accounting/heartbeats", json={}, headers=HEADERS).status_code == 503
+    (house.home / "token").write_text(TOKEN)
+    assert post(client).json()["stored"] == 50
+
+
 def test_packed_bodies_are_unpacked_and_damaged_ones_refused(client: TestClient) -> None:
     packed = gzip.compress(LINES)
     assert post(client, packed, **{"Content-Encoding": "gzip"}).json()["stored"] == 50
@@ -93,6 +105,21 @@ def test_packed_bodies_that_were_joined_are_read_to_their_end(client: TestClient
     cut, junk = gzip.compress(lines(30, 10))[:-9], gzip.compress(lines(30, 10)) + b"no packing"
     for batch, body in (("b-2", joined + cut), ("b-3", junk)):
         assert post(client, body, batch=batch, **{"Content-Encoding": "gzip"}).status_code == 400
+
+
+def test_what_no_batch_is_read_from_is_refused_and_the_sender_unpacks(
+    client: TestClient, tmp_path: Path
+) -> None:
+    columns = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"global_job_id": ["1"]}), columns)
+    for batch, body in (("b-1", gzip.compress(LINES)), ("b-2", columns.getvalue())):
+        assert post(client, body, batch=batch).status_code == 400
+    spool = Spool(tmp_path / "spool")
+    for name, content in (("packed", gzip.compress(LINES)), ("plain", LINES)):
+        (tmp_path / name).write_bytes(content)
+        spool.put(tmp_path / name)
+    (waiting,) = spool.waiting()
+    assert post(client, waiting.read_bytes(), **{"Content-Encoding": "zstd"}).json()["stored"] == 50
 
 
 @pytest.mark.parametrize("huge", [{"jobs": 2**63 - 1}, {"bytes": 2**63 - 1}])

@@ -23,6 +23,7 @@ from typing import Any
 
 import pyarrow
 
+from opengoc.accounting.unpack import open_plain
 from opengoc.base.errors import InvalidInput, Permanent, Temporary
 from opengoc.base.ids import digest, new_id
 
@@ -57,17 +58,15 @@ class Spool:
         self._most_bytes = most_bytes
 
     def put(self, path: Path) -> str:
-        """Take a file; gives the id of its batch. On disk when this returns.
+        """Take a file, unpacked where it is packed; gives the id of its batch. On disk when this returns.
 
         Raises Temporary when the spool is full, InvalidInput for a file that no receiver takes.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InvalidInput(str(path), error.strerror, "cannot be read") from error
+        with open_plain(path) as plain:
+            content = plain.read(_MOST_PLAIN + 1)
         if len(content) > _MOST_PLAIN:
             raise InvalidInput(
-                str(path), len(content), f"may have {_MOST_PLAIN} bytes: send it as several files"
+                str(path), "too large", f"may have {_MOST_PLAIN} bytes: send it as several files"
             )
         batch_id = digest(content)
         packed = pyarrow.compress(content, codec="zstd", asbytes=True)

@@ -139,6 +139,11 @@ def open_plain(path: Path) -> Iterator[Plain]:
 def _packing(file: IO[bytes]) -> str | None:
     head = file.read(6)
     file.seek(0)
+    return packing_of(head)
+
+
+def packing_of(head: bytes) -> str | None:
+    """How bytes that begin so are packed; None for plain ones."""
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import threading
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -20,17 +20,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from opengoc.accounting import runs, table
+from opengoc.accounting import runs, table, tables
+from opengoc.accounting.formats.detect import HEAD_BYTES
 from opengoc.accounting.receiving import Receipt, receive
 from opengoc.accounting.runs import Outcome
 from opengoc.accounting.seen import Known
 from opengoc.accounting.source import Source
+from opengoc.accounting.unpack import packing_of
 from opengoc.app import House
-from opengoc.base.errors import Conflict, InvalidInput, Temporary
+from opengoc.base.errors import Conflict, InvalidInput, Permanent, Temporary
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.store.writer import sole_writer
 
 router = APIRouter(prefix="/accounting")
+_LOG = logging.getLogger(__name__)
 
 #: Bytes of a body as it comes, and unpacked.
 MOST_PACKED = 64 * 2**20
@@ -62,9 +65,9 @@ async def batches(request: Request) -> JSONResponse:
     3. Its records are stored; only then the answer says so. Full or busy: 429 with ``Retry-After``.
     """
     house: House = request.app.state.house
-    source = _source_of(request, house.received_sources())
-    if source is None:
-        return _refused(401, "no source has this token: send Authorization: Bearer TOKEN")
+    source = _source_of(request, house)
+    if isinstance(source, JSONResponse):
+        return source
     intake = _intake(request)
     if not intake.places.acquire(blocking=False):
         return _later("other batches wait already", _BUSY_SECONDS)
@@ -76,6 +79,7 @@ async def batches(request: Request) -> JSONResponse:
         if packed is None:
             return _refused(413, f"a batch may have {MOST_PACKED} bytes: send it as several")
         plain = _unpacked(packed, request.headers.get("content-encoding", "identity"))
+        _refuse_unreadable(plain)
         return await run_in_threadpool(_store, house, intake, plain, _Named.of(request), source)
     except InvalidInput as error:
         return _refused(413 if error.where == "batch" else 400, str(error))
@@ -102,9 +106,9 @@ class Heartbeat(BaseModel):
 def heartbeats(request: Request, said: Heartbeat) -> JSONResponse:
     """Keep that a source is alive, or how a run of what feeds it ended."""
     house: House = request.app.state.house
-    source = _source_of(request, house.received_sources())
-    if source is None:
-        return _refused(401, "no source has this token: send Authorization: Bearer TOKEN")
+    source = _source_of(request, house)
+    if isinstance(source, JSONResponse):
+        return source
     now = utc_now()
     try:
         with house.database.begin() as conn:
@@ -126,14 +130,20 @@ def heartbeats(request: Request, said: Heartbeat) -> JSONResponse:
     return JSONResponse({"source": source.name, "through": format_instant(run.interval.end or now)})
 
 
-def _source_of(request: Request, sources: Mapping[str, Source]) -> Source | None:
+def _source_of(request: Request, house: House) -> Source | JSONResponse:
+    """The source whose token is shown, or why there is none."""
+    try:
+        sources = house.received_sources()
+    except (InvalidInput, Permanent):
+        _LOG.exception("tokens of [[received]] cannot be used", extra={"action": "accounting-tokens"})
+        return _refused(503, "the receiver cannot read its tokens: its operator has to mend that")
     shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
     found = None
     for token, source in sources.items():
         # Every token is compared, each in constant time: how long it takes tells nothing.
         if hmac.compare_digest(shown, token.encode()):
             found = source
-    return found
+    return found or _refused(401, "no source has this token: send Authorization: Bearer TOKEN")
 
 
 def _intake(request: Request) -> _Intake:
@@ -178,6 +188,16 @@ def _unpacked(packed: bytes, encoding: str) -> bytes:
     if not whole:
         raise InvalidInput("body", encoding, "is cut off")
     return plain
+
+
+def _refuse_unreadable(plain: bytes) -> None:
+    """Raise InvalidInput for bytes that are packed still, or columns: no record would be found in them."""
+    packing = packing_of(plain[:HEAD_BYTES])
+    if packing is not None:
+        raise InvalidInput("body", packing, "is packed: unpack it, or say so with Content-Encoding")
+    columns = tables.recognise(plain[:HEAD_BYTES])
+    if columns is not None:
+        raise InvalidInput("body", columns, "is a file of columns: import it, or send JSON lines")
 
 
 def _of_gzip(packed: bytes) -> tuple[bytes, bool]:
