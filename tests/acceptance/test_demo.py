@@ -152,6 +152,23 @@ def test_stopping_where_no_demo_was_run_says_how_to_name_its_home(tmp_path: Path
     assert "no demo was run here: name its home with --home" in refused.stderr
 
 
+def test_on_a_terminal_a_failed_step_points_at_what_was_said(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    (tmp_path / "file").touch()
+    environment = {**os.environ, "GOC_CACHE": str(tmp_path / "file" / "cache")}
+    terminal, its_end = os.openpty()
+    argv = [sys.executable, "-m", "opengoc", "--home", str(tmp_path / "home"), "demo"]
+    failed = subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, stderr=its_end, check=False)
+    os.close(its_end)
+    said = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert failed.returncode == 1
+    assert said.index("Not a directory") < said.index("`goc testbed up` ended with exit code 4; what it said")
+
+
 def test_an_interrupted_demo_leaves_no_process_and_the_next_one_runs(tmp_path: Path) -> None:
     import signal
     import subprocess

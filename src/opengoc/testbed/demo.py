@@ -123,7 +123,9 @@ class Demo:
         took = time.monotonic() - began
         if code != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise StepFailed(f"`goc {shlex.join(words)}` ended with exit code {code}; all of {log}:\n{tail}")
+            # On a terminal, what it said to its standard error was seen and is in no log.
+            said = f"all of {log}:\n{tail}" if tail else "what it said stands above"
+            raise StepFailed(f"`goc {shlex.join(words)}` ended with exit code {code}; {said}")
         self._tell(f"  [green]done[/green] in {took:.1f} s")
         if "--json" in words:
             self._known["downtime"] = str(json.loads(log.read_text())["id"])
