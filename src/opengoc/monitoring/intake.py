@@ -28,8 +28,8 @@ _LOG = logging.getLogger(__name__)
 
 #: An agent's clock may be ahead of ours by this much.
 AHEAD = timedelta(minutes=5)
-#: A result may come late by this much. An agent whose clock starts in 1970 would else make its metric be expected
-#: ever since, and the silence MISSING in every report that was published.
+#: A result may come late by this much. An agent whose clock began in 1970 would else make its metric expected
+#: ever since, and its silence MISSING in every report that was published.
 BEHIND = timedelta(days=366)
 #: How often the facts of status are brought along.
 _FOLLOW_SECONDS = 10.0
