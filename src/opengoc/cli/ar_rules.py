@@ -189,8 +189,10 @@ def federation(
         weights: dict[str, float] = {}
         for member in members:
             site, _, weight = member.rpartition("=")
-            registry.site(site or member)
-            weights[site or member] = _weight(weight) if site else 1.0
+            known = registry.site(site or member).name
+            if known in weights:
+                raise InvalidInput("federation", member, "names a site for the second time")
+            weights[known] = _weight(weight) if site else 1.0
         with house.database.begin() as conn:
             federations.define(conn, Federation(name=name, weights=weights), who=house.who, why=why)
     with house.database.read() as conn:

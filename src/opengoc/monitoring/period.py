@@ -130,12 +130,15 @@ class Period:
         value = federation.percent(of, days, self.profile)
         evidence = self._evidence() | {"weights": dict(of.weights)}
         dimensions = {"federation": of.name}
+        silent = sorted(s for s in of.weights if s not in days or not any(r.known_seconds for r in days[s]))
         if value is None:
-            reason = "nothing is known of any of its sites"
+            known = of.weights.keys() - silent
+            reason = "no second of its sites counts" if known else "nothing is known of any of its sites"
+            if known and not any(of.weights[site] + self.profile.weight_offset for site in known):
+                reason = "those of its sites of which anything is known weigh 0"
             return Figure.missing(
                 name, "percent", reason, as_of=self.as_of, dimensions=dimensions, evidence=evidence
             )
-        silent = sorted(s for s in of.weights if s not in days or not any(r.known_seconds for r in days[s]))
         return Figure.known(
             name,
             value,

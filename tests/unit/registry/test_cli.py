@@ -169,3 +169,11 @@ def test_an_export_imports_back_unchanged(goc: Goc, tmp_path: Path) -> None:
     goc("registry", "export", str(tmp_path / "out"))
     assert "nothing changed" in goc("registry", "import", str(tmp_path / "out"))
     assert "must be an empty or new folder" in goc("registry", "export", str(tmp_path / "out"), code=3)
+
+
+def test_a_federation_names_each_site_once(goc: Goc) -> None:
+    again = goc("ar", "federation", "North", "ITB-SLURM=1", "ITB-SLURM=2", code=3)
+    assert "names a site for the second time" in again
+    goc("ar", "federation", "North", "ITB-SLURM=1", "ITB-CONDOR")
+    (north,) = goc.json("ar", "federation", "North")
+    assert north == {"name": "North", "weights": {"ITB-CONDOR": 1.0, "ITB-SLURM": 1.0}}
