@@ -71,10 +71,12 @@ def compared(lake: Lake, window: Interval, *, as_of: datetime) -> list[Synced]:
     months = Interval(_month(window.start).start, _month(window.end).end)
     table.declare(lake)
     with DuckDb(lake, table.TABLE) as engine:
-        standing = query.standing(months, as_of, columns=_COLUMNS)
         # Most installations get none: they are spared the count of all jobs.
-        if not len(engine.ask(standing.filter(standing.kind == Kind.SYNC.value).limit(1), {})):
+        every = query.usage_table()
+        told = every.filter(every.kind == Kind.SYNC.value).limit(1).select("kind")
+        if not len(engine.ask(told, {})):
             return []
+        standing = query.standing(months, as_of, columns=_COLUMNS)
         rows = engine.ask(_counts(standing), {}).to_pylist()
     return list(_beside(rows))
 
