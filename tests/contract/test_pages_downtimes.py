@@ -298,7 +298,7 @@ def test_the_list_and_the_calendar_show_what_is_announced(client: TestClient, ho
 @pytest.mark.parametrize("month", ["9999-12", "0001-01", "2026-13", "2026-W40", "x", "' OR 1=1"])
 def test_a_month_that_the_calendar_has_not_is_refused_in_words(client: TestClient, month: str) -> None:
     answer = client.get("/downtimes/calendar", params={"month": month})
-    assert answer.status_code == 404
+    assert answer.status_code == 400
     assert "must be" in answer.text
 
 

@@ -91,6 +91,16 @@ def test_the_command_that_publishes_a_week_names_a_week(client: TestClient) -> N
     assert f"goc report publish-ar --week {other}" in client.get(f"/availability/{other}").text
 
 
+@pytest.mark.parametrize("address", ["/accounting?last=soon", "/status?active=perhaps"])
+def test_a_choice_that_means_nothing_is_no_missing_page_and_leads_back(
+    client: TestClient, address: str
+) -> None:
+    answer = client.get(address, headers={"accept": "text/html"})
+    assert answer.status_code == 400
+    assert "There is no such page" not in answer.text
+    assert f'<a href="{address.partition("?")[0]}">' in answer.text
+
+
 def test_who_looks_while_a_draft_is_built_is_shown_the_one_before(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,15 +112,26 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _house_error(request: Request, error: Exception) -> Response:
-    code = 404 if isinstance(error, InvalidInput) else 503 if isinstance(error, Temporary) else 500
-    return _error(request, code, str(error))
+    if isinstance(error, InvalidInput):
+        # The page is there: what was chosen on it, or written into its address, means nothing.
+        asked = error.value in request.query_params.values()
+        return _error(request, 400 if asked else 404, str(error), again=request.url.path if asked else "")
+    return _error(request, 503 if isinstance(error, Temporary) else 500, str(error))
 
 
-def _error(request: Request, code: int, message: str) -> Response:
+def _error(request: Request, code: int, message: str, again: str = "") -> Response:
     if "text/html" not in request.headers.get("accept", "*/*") and "*/*" not in request.headers.get(
         "accept", "*/*"
     ):
         return JSONResponse({"error": message}, status_code=code)
     templates: Pages = request.app.state.templates
-    title = {404: "There is no such page", 503: "Not possible just now"}.get(code, "That did not work")
-    return templates.page(request, "error.html", status=code, title=title, message=message, here="")
+    titles = {
+        400: "That cannot be asked",
+        403: "Not yours to do",
+        404: "There is no such page",
+        503: "Not possible just now",
+    }
+    title = titles.get(code, "That did not work")
+    return templates.page(
+        request, "error.html", status=code, title=title, message=message, here="", again=again
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from xml.etree.ElementTree import Element, fromstring
@@ -14,7 +15,7 @@ from tests.unit.reports.example_week import AS_OF, MONDAY
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure
 from opengoc.base.interval import Interval
-from opengoc.reports.model import Bars, Report, Series, Spell, SpellState, Strip, Strips
+from opengoc.reports.model import Bars, Report, Section, Series, Spell, SpellState, Strip, Strips, Table
 from opengoc.reports.plain import bars_legend, strip_letters
 from opengoc.reports.render import html
 from opengoc.reports.render.svg import bars_svg, strips_svg
@@ -149,3 +150,12 @@ def test_a_day_to_come_lacks_nothing_and_carries_no_question_mark() -> None:
     root = fromstring(bars_svg(bars(known(3), unknown("not begun"), unknown("not read")), "p"))
     assert len(of_class(root, "state-ahead")) == 1
     assert len(of_class(root, "unknown")) == 1
+
+
+def test_many_corrections_do_not_bury_the_page_and_none_is_left_out(report: Report) -> None:
+    rows = tuple((f"figure {place}", "cause") for place in range(500))
+    table = Table(title="", columns=("Figure", "Cause"), rows=rows)
+    section = Section(name="corrections", title="Corrections", blocks=(table,))
+    page = html.render(replace(report, sections=(*report.sections, section)))
+    assert page.count('<th scope="row">figure ') == 500
+    assert "<summary>480 more</summary>" in page
