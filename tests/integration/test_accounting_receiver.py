@@ -103,7 +103,8 @@ def test_packed_bodies_that_were_joined_are_read_to_their_end(client: TestClient
     joined = b"".join(gzip.compress(lines(start, 10)) for start in (0, 10, 20)) + b"\0" * 100
     assert post(client, joined, **{"Content-Encoding": "gzip"}).json()["stored"] == 30
     cut, junk = gzip.compress(lines(30, 10))[:-9], gzip.compress(lines(30, 10)) + b"no packing"
-    for batch, body in (("b-2", joined + cut), ("b-3", junk)):
+    flood = gzip.compress(b"") * 1_000
+    for batch, body in (("b-2", joined + cut), ("b-3", junk), ("b-4", flood)):
         assert post(client, body, batch=batch, **{"Content-Encoding": "gzip"}).status_code == 400
 
 

@@ -38,6 +38,8 @@ _LOG = logging.getLogger(__name__)
 #: Bytes of a body as it comes, and unpacked.
 MOST_PACKED = 64 * 2**20
 MOST_PLAIN = 256 * 2**20
+#: Packed files that may be joined to one body.
+_MOST_MEMBERS = 256
 #: Batches that wait while one is stored; one more is asked to come later.
 _MOST_WAITING = 4
 _BUSY_SECONDS = 2
@@ -78,7 +80,8 @@ async def batches(request: Request) -> JSONResponse:
             return _refused(408, "the body stopped before its end: nothing of it was taken, send it again")
         if packed is None:
             return _refused(413, f"a batch may have {MOST_PACKED} bytes: send it as several")
-        plain = _unpacked(packed, request.headers.get("content-encoding", "identity"))
+        encoding = request.headers.get("content-encoding", "identity")
+        plain = await run_in_threadpool(_unpacked, packed, encoding)
         _refuse_unreadable(plain)
         return await run_in_threadpool(_store, house, intake, plain, _Named.of(request), source)
     except InvalidInput as error:
@@ -206,7 +209,8 @@ def _of_gzip(packed: bytes) -> tuple[bytes, bool]:
     Packed files that were joined are one packed file (RFC 1952, 2.2): every member is read.
     """
     plain = bytearray()
-    while True:
+    # Each member costs a copy of what follows it: a flood of empty ones must not keep the receiver busy.
+    for _ in range(_MOST_MEMBERS):
         unpacking = zlib.decompressobj(wbits=31)
         plain += unpacking.decompress(packed, MOST_PLAIN + 1 - len(plain))
         if not unpacking.eof or len(plain) > MOST_PLAIN:
@@ -215,6 +219,7 @@ def _of_gzip(packed: bytes) -> tuple[bytes, bool]:
         packed = unpacking.unused_data.lstrip(b"\0")
         if not packed:
             return bytes(plain), True
+    raise InvalidInput("body", "gzip", f"is joined of more than {_MOST_MEMBERS} packed files")
 
 
 @dataclass(frozen=True, kw_only=True)
