@@ -204,3 +204,23 @@ def test_a_change_decided_on_an_old_version_is_a_conflict(database: Database) ->
         cancel_downtime(conn, "9001", who="operator", why="not needed")
         with pytest.raises(Conflict):
             facts.retract(conn, kind="downtime", key="9001", who="other", expect=fact.version)
+
+
+def test_a_resource_that_takes_the_name_of_one_that_is_gone_has_no_part_in_its_downtimes(
+    database: Database, tree: Path
+) -> None:
+    take(database, tree)
+    announce(database)
+    group = "topology/Example University Grid/ITB-CONDOR/ITB-CONDOR.yaml"
+    edit(tree, group, "ITB-CONDOR-CE:", "ITB-OTHER-CE:")
+    edit(tree, group, "ID: 1111", "ID: 4711")
+    edit(tree, group, "ce.itb-condor.example.org", "ce2.itb-condor.example.org")
+    take(database, tree)
+    assert load(database).outage_at("ITB-CONDOR-CE", DURING)
+    edit(tree, group, "ITB-OTHER-CE:", "ITB-CONDOR-CE:")
+    edit(tree, group, "ID: 4711", "ID: 4712")
+    edit(tree, group, "ce2.itb-condor.example.org", "ce3.itb-condor.example.org")
+    take(database, tree)
+    again = load(database)
+    assert again.resources["ITB-CONDOR-CE"].id != "1111"
+    assert not again.outage_at("ITB-CONDOR-CE", DURING)

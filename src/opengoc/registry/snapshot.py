@@ -146,7 +146,10 @@ class Registry:
     def _standing_by_resource(self) -> dict[str, list[Downtime]]:
         found: defaultdict[str, list[Downtime]] = defaultdict(list)
         for downtime in sorted(self.downtimes.values(), key=lambda each: (each.interval.start, each.id)):
-            if not downtime.cancelled:
+            owner = self.resources.get(downtime.resource)
+            # Another resource that took the name of one that is gone has no part in its downtimes.
+            is_owner = owner is None or downtime.resource_id in (None, owner.id)
+            if is_owner and not downtime.cancelled:
                 found[downtime.resource].append(downtime)
         return dict(found)
 
