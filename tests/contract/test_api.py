@@ -156,6 +156,24 @@ def test_a_change_of_one_end_keeps_the_other_as_somebody_else_has_just_set_it(
     assert (answer["start"], answer["end"]) == ("2026-11-30T00:00:00Z", "2026-12-02T00:00:00Z")
 
 
+def test_a_site_may_not_touch_the_downtime_of_a_resource_whose_name_it_has_taken(
+    client: TestClient, house: House, secrets: dict[str, str]
+) -> None:
+    said = {"resources": ["ITB-CONDOR-CE"], "start": START, "end": END, "severity": "Outage"}
+    (added,) = client.post("/api/downtimes", json=said, headers=bearer(secrets["operator"])).json()
+    with house.database.begin() as conn:
+        fact = facts.get(conn, "downtime", added["id"])
+        assert fact is not None and fact.value is not None
+        of_one_that_is_gone = fact.value | {"resource_id": "4711"}
+        facts.supersede(
+            conn, kind="downtime", key=fact.key, value=of_one_that_is_gone, who="operator", expect=1
+        )
+    address = f"/api/downtimes/{added['id']}"
+    assert client.get(address).json()["site"] is None
+    answer = client.post(f"{address}/cancel", json={"why": "x"}, headers=bearer(secrets["site"]))
+    assert answer.status_code == 403
+
+
 def test_a_calendar_holds_no_control_characters(client: TestClient, secrets: dict[str, str]) -> None:
     said = {"resources": ["ITB-SLURM-CE"], "start": START, "end": END, "severity": "Outage"}
     odd = said | {"description": "bell\a, esc\x1b[0m; vt\v\rline\r\nnext\tand"}

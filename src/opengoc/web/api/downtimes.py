@@ -199,8 +199,11 @@ def downtime_out(registry: Registry, downtime: Downtime, now: datetime) -> Downt
 
 
 def _site(registry: Registry, downtime: Downtime) -> str | None:
+    """Where its resource stands; None where that is gone, whatever has taken its name since."""
     resource = registry.resources.get(downtime.resource)
-    return None if resource is None else resource.site
+    if resource is None or downtime.resource_id not in (None, resource.id):
+        return None
+    return resource.site
 
 
 def _change(registry: Registry, fact: Fact) -> ChangeOut:
@@ -242,15 +245,19 @@ def _touch(request: Request, downtime: str, credentials: Credentials) -> tuple[T
     token = require(request, credentials, Right.DOWNTIMES)
     registry = registry_at(request, None)
     known = _known(registry, downtime)
-    _check_sites(token, registry, [known.resource])
+    _check_site(token, known.resource, _site(registry, known))
     return token, known
 
 
 def _check_sites(token: Token, registry: Registry, resources: Iterable[str]) -> None:
     for name in resources:
         resource = registry.resources.get(name)
-        if token.sites and (resource is None or resource.site not in token.sites):
-            raise HTTPException(403, f"the token of {token.name} has no right at the site of {name}")
+        _check_site(token, name, None if resource is None else resource.site)
+
+
+def _check_site(token: Token, resource: str, site: str | None) -> None:
+    if token.sites and site not in token.sites:
+        raise HTTPException(403, f"the token of {token.name} has no right at the site of {resource}")
 
 
 def _now(request: Request, downtime: str) -> DowntimeOut:
