@@ -24,6 +24,7 @@ from rich.table import Table
 
 from opengoc.app import House
 from opengoc.base.instant import format_instant, parse_instant
+from opengoc.reports.plain import printable
 
 out = Console()
 err = Console(stderr=True)
@@ -52,7 +53,8 @@ def emit(value: Any, *, as_json: bool, text: Callable[[], object]) -> None:
     if as_json:
         out.file.write(json.dumps(value, ensure_ascii=False, indent=2, default=_jsonable) + "\n")
     else:
-        out.print(text(), soft_wrap=not out.is_terminal)
+        said = text()
+        out.print(printable(said) if isinstance(said, str) else said, soft_wrap=not out.is_terminal)
 
 
 def _jsonable(value: object) -> object:
@@ -73,7 +75,8 @@ def table(
         number = column.endswith("#")
         shown.add_column(column.rstrip("#"), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*("–" if cell is None else str(cell) for cell in row))
+        # Names come from other people's records: none of them may steer the terminal.
+        shown.add_row(*("–" if cell is None else printable(str(cell)) for cell in row))
     return shown
 
 
