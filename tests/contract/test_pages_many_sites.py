@@ -115,3 +115,10 @@ def test_who_looks_while_a_draft_is_built_is_shown_the_one_before(
         looking.join(timeout=20)
         assert found == [before]
     assert drafts.of(before.week).as_of == moment
+
+
+def test_a_public_page_does_not_say_where_the_settings_lie(house: House) -> None:
+    with TestClient(create_app(house)) as client:
+        said = client.get("/").text
+    assert "no factory is set up here" in said
+    assert str(house.home) not in said

@@ -94,6 +94,11 @@ class Watch:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        if self.house.settings.factory is None:
+            # Said without the path of the settings: pages are public.
+            none_here = "queues and pool, for no factory is set up here"
+            self.latest = Look(taken_at=utc_now(), snapshot=None, faults=(none_here,))
+            return
         with ExitStack() as stack:
             try:
                 house = self.house
