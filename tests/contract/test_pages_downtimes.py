@@ -156,6 +156,22 @@ def test_a_form_without_its_csrf_token_does_nothing(client: TestClient, house: H
     assert "attack" not in client.get(address).text
 
 
+def test_a_site_does_not_touch_the_downtime_of_a_resource_whose_name_it_has_taken(
+    client: TestClient, house: House
+) -> None:
+    log_in(client, made_token(house, "condor operator", "ITB-CONDOR"))
+    address = announced(client)
+    with house.database.begin() as conn:
+        fact = facts.get(conn, "downtime", address.rpartition("/")[2])
+        assert fact is not None and fact.value is not None
+        of_one_that_is_gone = fact.value | {"resource_id": "4711"}
+        facts.supersede(
+            conn, kind="downtime", key=fact.key, value=of_one_that_is_gone, who="operator", expect=1
+        )
+    assert client.get(f"{address}/change").status_code == 403
+    assert "Change or cancel" not in client.get(address).text
+
+
 def test_a_token_of_one_site_touches_no_other(client: TestClient, house: House) -> None:
     log_in(client, made_token(house, "operator"))
     address = announced(client)

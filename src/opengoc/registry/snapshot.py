@@ -70,6 +70,16 @@ class Registry:
         """The site at which the named resource stands. Raises InvalidInput for an unknown one."""
         return self.sites[self.resource(resource).site]
 
+    def owner_of(self, downtime: Downtime) -> Resource | None:
+        """The resource that a downtime is of; None where it is gone, whatever has taken its name since."""
+        named = self.resources.get(downtime.resource)
+        return named if named is not None and downtime.resource_id in (None, named.id) else None
+
+    def site_of_downtime(self, downtime: Downtime) -> str | None:
+        """Name of the site of the resource that a downtime is of; None where that is gone."""
+        owner = self.owner_of(downtime)
+        return None if owner is None else owner.site
+
     def resources_of(self, site: str) -> tuple[Resource, ...]:
         """The resources of the named site, in order of name. Raises InvalidInput for an unknown one."""
         self.site(site)
@@ -146,10 +156,9 @@ class Registry:
     def _standing_by_resource(self) -> dict[str, list[Downtime]]:
         found: defaultdict[str, list[Downtime]] = defaultdict(list)
         for downtime in sorted(self.downtimes.values(), key=lambda each: (each.interval.start, each.id)):
-            owner = self.resources.get(downtime.resource)
             # Another resource that took the name of one that is gone has no part in its downtimes.
-            is_owner = owner is None or downtime.resource_id in (None, owner.id)
-            if is_owner and not downtime.cancelled:
+            taken = downtime.resource in self.resources and self.owner_of(downtime) is None
+            if not taken and not downtime.cancelled:
                 found[downtime.resource].append(downtime)
         return dict(found)
 

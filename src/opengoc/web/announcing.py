@@ -19,7 +19,7 @@ from opengoc.registry.downtime import Downtime, Part, Severity
 from opengoc.registry.snapshot import Registry
 from opengoc.registry.store import announce, cancel_downtime, change_downtime, reinstate_downtime
 from opengoc.store import facts
-from opengoc.web.downtimes import known, one_page, site_of
+from opengoc.web.downtimes import known, one_page
 from opengoc.web.form import Form, Sent, check_form
 from opengoc.web.pages import registry_of
 from opengoc.web.rendering import Pages
@@ -149,7 +149,7 @@ def _own(request: Request, session: Session, downtime: str) -> Downtime:
     """The downtime, if it is theirs to touch. Raises HTTPException 403 or 404."""
     registry = registry_of(request)
     found = known(registry, downtime)
-    _check_site(session, site_of(registry, found))
+    _check_site(session, registry.site_of_downtime(found))
     return found
 
 

@@ -57,7 +57,7 @@ def downtimes(
         asked=asked,
         part=part_of(rows, page, size=_PAGE, asked=asked),
         whens=[each.value for each in When],
-        site_of=lambda downtime: site_of(registry, downtime),
+        site_of=registry.site_of_downtime,
         month=f"{now:%Y-%m}",
         session=session_of(request),
     )
@@ -95,7 +95,7 @@ def one_page(request: Request, downtime_id: str) -> HTMLResponse:
     downtime = known(registry, downtime_id)
     with house.database.read() as conn:
         history = facts.history(conn, "downtime", downtime_id)
-    session, site = session_of(request), site_of(registry, downtime)
+    session, site = session_of(request), registry.site_of_downtime(downtime)
     return pages.page(
         request,
         "downtime.html",
@@ -117,12 +117,6 @@ def known(registry: Registry, downtime_id: str) -> Downtime:
     if downtime_id not in registry.downtimes:
         raise HTTPException(404, f"The registry holds no downtime {downtime_id!r}.")
     return registry.downtimes[downtime_id]
-
-
-def site_of(registry: Registry, downtime: Downtime) -> str | None:
-    """The site of a downtime; None where the registry no longer holds its resource."""
-    resource = registry.resources.get(downtime.resource)
-    return None if resource is None else resource.site
 
 
 def _month(name: str) -> Interval:

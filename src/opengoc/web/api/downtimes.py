@@ -78,7 +78,7 @@ def downtimes(
         (f"{each.interval.start:%Y%m%dT%H%M%S} {each.id}", downtime_out(registry, each, now))
         for each in registry.downtimes.values()
         if resource in (None, each.resource)
-        and (site is None or _site(registry, each) == site)
+        and (site is None or registry.site_of_downtime(each) == site)
         and state in (None, each.state(now))
         and (end is None or each.interval.start < end)
         and (start is None or each.interval.end is None or each.interval.end > start)
@@ -183,7 +183,7 @@ def downtime_out(registry: Registry, downtime: Downtime, now: datetime) -> Downt
         id=downtime.id,
         resource=downtime.resource,
         resource_id=downtime.resource_id,
-        site=_site(registry, downtime),
+        site=registry.site_of_downtime(downtime),
         services=downtime.services,
         start=downtime.interval.start,
         end=downtime.interval.end or downtime.interval.start,
@@ -196,14 +196,6 @@ def downtime_out(registry: Registry, downtime: Downtime, now: datetime) -> Downt
         cancelled_at=downtime.cancelled_at,
         description=downtime.description,
     )
-
-
-def _site(registry: Registry, downtime: Downtime) -> str | None:
-    """Where its resource stands; None where that is gone, whatever has taken its name since."""
-    resource = registry.resources.get(downtime.resource)
-    if resource is None or downtime.resource_id not in (None, resource.id):
-        return None
-    return resource.site
 
 
 def _change(registry: Registry, fact: Fact) -> ChangeOut:
@@ -245,7 +237,7 @@ def _touch(request: Request, downtime: str, credentials: Credentials) -> tuple[T
     token = require(request, credentials, Right.DOWNTIMES)
     registry = registry_at(request, None)
     known = _known(registry, downtime)
-    _check_site(token, known.resource, _site(registry, known))
+    _check_site(token, known.resource, registry.site_of_downtime(known))
     return token, known
 
 
