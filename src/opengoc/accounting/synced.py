@@ -5,6 +5,7 @@ Source: APEL's sync messages, which count the jobs of a site and submit host by 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from opengoc.store.lake import Lake
 if TYPE_CHECKING:
     from ibis import Table
 
+_COLUMNS = ["source", "site", "kind", "submit_host", "instance", "ended_at", "jobs", "known_from"]
 _JOBS = (Kind.BATCH.value, Kind.PILOT.value, Kind.PAYLOAD.value)
 
 
@@ -81,9 +83,6 @@ def compared(lake: Lake, window: Interval, *, as_of: datetime) -> list[Synced]:
     return list(_beside(rows))
 
 
-_COLUMNS = ["source", "site", "kind", "submit_host", "instance", "ended_at", "jobs", "known_from"]
-
-
 def _counts(standing: Table) -> Table:
     """Jobs by source, site, submit host, month and kind."""
     import ibis
@@ -99,11 +98,11 @@ def _counts(standing: Table) -> Table:
 
 
 def _beside(rows: Iterable[Mapping[str, Any]]) -> Iterator[Synced]:
-    rows = list(rows)
-    for told in rows:
-        if told["kind"] != Kind.SYNC.value:
-            continue
-        same = [each for each in rows if all(each[key] == told[key] for key in ("source", "site", "month"))]
+    alike: defaultdict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for each in rows:
+        alike[each["source"], each["site"], each["month"]].append(each)
+    for told in (each for part in alike.values() for each in part if each["kind"] == Kind.SYNC.value):
+        same = alike[told["source"], told["site"], told["month"]]
         own = [each for each in same if told["host"] in (None, each["host"])]
         jobs = sum(each["jobs"] for each in own if each["kind"] in _JOBS)
         # A source that sums its jobs up sends no jobs; one that sends both sends the same ones twice.
