@@ -7,10 +7,10 @@ import subprocess
 import time
 from typing import Dict, Mapping, Optional
 
-from goc_pilot.condor_config import DRAINING, Layout
+from goc_pilot.condor_config import DRAINING, VACATING, Layout
 from goc_pilot.condor_logs import StartLog, follow_start_log
 from goc_pilot.node import Binaries
-from goc_pilot.processes import collect, descendants, die_with_parent, parent_of, send
+from goc_pilot.processes import collect, descendants, die_with_parent, name_of, send
 
 # The startd needs this long to read the changed configuration before it is told to stop.
 _RECONFIGURE_SECONDS = 0.5
@@ -44,12 +44,20 @@ class Condor:
             self._known = follow_start_log(self._known, text.decode("utf-8", "replace"))
         return self._known
 
+    def drain(self) -> None:
+        """No new jobs; one that has just come may end; then the daemons end."""
+        self._wind_down(DRAINING)
+
     def vacate(self) -> None:
         """No new jobs; running ones get their soft signal now; then the daemons end."""
+        self._wind_down(DRAINING + VACATING)
+
+    def _wind_down(self, settings: str) -> None:
         with open(self.layout.condor_config, "a", encoding="utf-8") as config:
-            config.write(DRAINING)
+            config.write(settings)
+        # The startd alone: the procd beside it dies of this signal, and the running jobs with it.
         for pid in descendants(self._process.pid):
-            if parent_of(pid) == self._process.pid:
+            if name_of(pid) == "condor_startd":
                 send(pid, signal.SIGHUP)
         time.sleep(_RECONFIGURE_SECONDS)
         self._process.send_signal(signal.SIGTERM)

@@ -15,8 +15,10 @@ _KIB_PER_MIB = 1024
 _MAX_LOG_BYTES = 10 * 1024 * 1024
 _UPDATE_SECONDS = 120
 
-#: Appended to the configuration when the pilot drains: no new jobs, and running ones are vacated at once.
-DRAINING = "\nGOC_Draining = True\nMAXJOBRETIREMENTTIME = 0\n"
+#: Appended to the configuration when the pilot drains: no new jobs.
+DRAINING = "\nGOC_Draining = True\n"
+#: And when it cannot wait for running ones: they are vacated at once.
+VACATING = "MAXJOBRETIREMENTTIME = 0\n"
 
 _SECURITY = """
 SEC_DEFAULT_AUTHENTICATION = REQUIRED

@@ -220,7 +220,10 @@ class Pilot:
     def _apply(self, shutdown: Shutdown) -> None:
         say("{}: {} ({})".format(shutdown.stage, shutdown.ending.reason, shutdown.ending.message))
         condor = self._started()
-        if shutdown.stage == "vacate":
+        if shutdown.stage == "drain":
+            self._note(state="ending", ending=shutdown.ending)
+            condor.drain()
+        elif shutdown.stage == "vacate":
             self._note(state="ending", ending=shutdown.ending)
             condor.vacate()
         elif shutdown.stage == "quit":
@@ -238,7 +241,7 @@ class Pilot:
         if left:
             say("processes that could not be killed: {}".format(left))
         if self.condor is not None:
-            self._note_jobs()
+            self._note_jobs(all_ended=True)
         if self.layout is not None:
             if ending.is_failure and self.condor is not None:
                 self._note_log_tails(self.layout)
@@ -247,7 +250,7 @@ class Pilot:
         self._print_report()
         say("ended: {} ({})".format(ending.reason, ending.message))
 
-    def _note_jobs(self) -> None:
+    def _note_jobs(self, *, all_ended: bool = False) -> None:
         layout = self._placed()
         try:
             jobs = read_jobs(layout.path("log"), layout.path("execute"))
@@ -255,7 +258,7 @@ class Pilot:
             self._note(jobs=None, jobs_reason="HTCondor's files cannot be read: {}".format(error))
         else:
             # A scratch folder may outlive its killed starter; no process does.
-            self._note(jobs=jobs._replace(running=0) if self.record.state == "ending" else jobs)
+            self._note(jobs=jobs._replace(running=0) if all_ended else jobs)
 
     def _note_log_tails(self, layout: Layout) -> None:
         try:

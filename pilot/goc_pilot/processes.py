@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import time
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Tuple
 
 # prctl(2)
 _PR_SET_PDEATHSIG = 1
@@ -57,12 +57,22 @@ def descendants(root: int) -> List[int]:
 
 def parent_of(pid: int) -> int:
     """The parent's process id; 0 when the process is gone or hidden."""
+    return _name_and_parent(pid)[1]
+
+
+def name_of(pid: int) -> str:
+    """The name of the program, at most 15 characters; empty when the process is gone or hidden."""
+    return _name_and_parent(pid)[0]
+
+
+def _name_and_parent(pid: int) -> Tuple[str, int]:
     try:
         with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as stat:
             # 17 (condor_startd) S 12 17 12 0 -1 ...: the name may hold blanks and parentheses.
-            return int(stat.read().rpartition(")")[2].split()[1])
+            name, _, rest = stat.read().partition("(")[2].rpartition(")")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return 0
+        return "", 0
+    return name, int(rest.split()[1])
 
 
 def send(pid: int, number: int) -> None:

@@ -1,7 +1,8 @@
 """What to do next with a running HTCondor: pure, from what is seen now.
 
-Ending goes in three stages, each with a deadline: vacate (SIGTERM to the master: jobs get their soft signal
-and vacate_seconds), quit (SIGQUIT: daemons end jobs at once), kill (SIGKILL to every descendant).
+Ending goes in stages, each with a deadline: drain, where no job runs (a job that the schedd sent in that very
+moment is let finish), vacate (SIGTERM to the master: jobs get their soft signal and vacate_seconds), quit
+(SIGQUIT: daemons end jobs at once), kill (SIGKILL to every descendant).
 """
 
 from typing import NamedTuple, Optional
@@ -12,8 +13,8 @@ from goc_pilot.ends import Ending
 # What SIGQUIT and the cleaning up get of the time.
 _QUIT_SECONDS = 4
 _CLEAN_SECONDS = 2
-# The daemons' own time on top of the jobs' vacate_seconds.
-_VACATE_SLACK_SECONDS = 8
+# The daemons' own time, on top of the jobs' vacate_seconds.
+_SLACK_SECONDS = 8
 
 
 # Exit statuses of a startd that was told to end: by condor_off, and by condor_drain (DAEMON_NO_RESTART).
@@ -55,7 +56,7 @@ class Shutdown(NamedTuple):
     """An ending under way."""
 
     ending: Ending
-    #: vacate | quit | kill
+    #: drain | vacate | quit | kill
     stage: str
     #: When the next stage begins.
     deadline: float
@@ -66,11 +67,10 @@ def next_shutdown(
 ) -> Optional[Shutdown]:
     """The shutdown as it should stand now; None: go on running. Only ever goes from one stage to the next."""
     if under_way is not None:
-        return _escalated(seen, under_way)
+        return _escalated(seen, times, limits, under_way)
     if seen.signalled_at is not None:
         ending = Ending("signal", "got {}".format(seen.signal_name))
-        deadline = seen.signalled_at + limits.signal_grace_seconds - _QUIT_SECONDS - _CLEAN_SECONDS
-        return Shutdown(ending=ending, stage="vacate", deadline=deadline)
+        return Shutdown(ending=ending, stage="vacate", deadline=_vacated_by(seen, limits))
     gone = _unbidden_end(seen)
     if gone is not None:
         return Shutdown(ending=gone, stage="quit", deadline=seen.now + _QUIT_SECONDS)
@@ -82,14 +82,26 @@ def next_shutdown(
         ending = Ending("idle", "no job for {} s".format(limits.idle_seconds))
     else:
         return None
-    return Shutdown(
-        ending=ending, stage="vacate", deadline=seen.now + limits.vacate_seconds + _VACATE_SLACK_SECONDS
-    )
+    if seen.claims == 0:
+        return Shutdown(ending=ending, stage="drain", deadline=seen.now + _SLACK_SECONDS)
+    return Shutdown(ending=ending, stage="vacate", deadline=_vacated_by(seen, limits))
 
 
-def _escalated(seen: Seen, shutdown: Shutdown) -> Shutdown:
+def _vacated_by(seen: Seen, limits: Limits) -> float:
+    """When jobs that are told to go now have to be gone."""
+    if seen.signalled_at is not None:
+        return seen.signalled_at + limits.signal_grace_seconds - _QUIT_SECONDS - _CLEAN_SECONDS
+    return seen.now + limits.vacate_seconds + _SLACK_SECONDS
+
+
+def _escalated(seen: Seen, times: Times, limits: Limits, shutdown: Shutdown) -> Shutdown:
     if shutdown.stage == "kill" or seen.master_status is not None:
         return shutdown._replace(stage="kill")
+    if shutdown.stage == "drain":
+        until = times.stops_at if seen.claims else shutdown.deadline
+        if seen.now < until and seen.signalled_at is None:
+            return shutdown
+        return shutdown._replace(stage="vacate", deadline=_vacated_by(seen, limits))
     if seen.now < shutdown.deadline:
         return shutdown
     if shutdown.stage == "vacate":

@@ -153,6 +153,45 @@ def test_the_pools_administrator_drains_it_and_the_running_job_is_let_finish(
     pool.remove(waiting)
 
 
+# What the pilot does as it gives up waiting, done at a moment when the schedd has just sent it a job.
+_DRAIN = """
+cat > drain.py << end
+import os, sys
+sys.path.insert(0, "goc-pilot")
+from goc_pilot.condor import Condor
+from goc_pilot.condor_config import Layout
+
+class Master:
+    pid = int(sys.argv[1])
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+Condor(Layout(os.path.abspath(sys.argv[2])), Master()).drain()
+end
+python3 drain.py $(pgrep -P $pilot -x condor_master) goc-pilot-*
+"""
+
+
+def test_a_job_that_comes_as_the_pilot_gives_up_is_let_finish_and_no_other_starts(
+    pool: PilotPool, worker: Callable[..., Worker]
+) -> None:
+    running = pool.submit("sleep 12; echo done", "cms")
+    pilot = worker(cores=2)
+    pilot.start()
+    joined(pool, pilot)
+    wait_for("the job", lambda: pool.job_status(running) == 2, 60)
+    pilot.do(_DRAIN)
+    waiting = pool.submit("sleep 1", "cms")
+
+    assert pilot.exit_code(60) == 0, pilot.stderr()
+    assert pilot.left() == []
+    assert pilot.report()["end"]["reason"] == "drained"
+    assert pool.job_status(running) == 4
+    assert pool.tool(f"condor_history {running} -limit 1 -af NumJobStarts") == "1"
+    assert pool.job_status(waiting) == 1
+    pool.remove(waiting)
+
+
 def test_a_pilot_killed_outright_takes_its_daemons_along_and_leaves_its_last_report(
     pool: PilotPool, worker: Callable[..., Worker]
 ) -> None:

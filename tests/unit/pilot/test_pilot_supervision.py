@@ -90,6 +90,32 @@ def test_a_shutdown_goes_from_vacate_to_quit_to_kill_as_its_deadlines_pass() -> 
     assert killed.stage == "kill"
 
 
+@pytest.mark.parametrize("changes", [{"now": 400.0}, {"now": 6000.0, "idle_since": 6000.0}])
+def test_a_pilot_without_a_job_drains_first(changes: dict[str, Any]) -> None:
+    shutdown = decided(claims=0, **changes)
+
+    assert shutdown is not None
+    assert (shutdown.stage, shutdown.deadline) == ("drain", changes["now"] + 8.0)
+    assert decided(shutdown, claims=0, now=shutdown.deadline - 1.0) == shutdown
+    vacate = decided(shutdown, claims=0, now=shutdown.deadline)
+    assert vacate == shutdown._replace(stage="vacate", deadline=shutdown.deadline + 18.0)
+
+
+def test_a_job_that_came_as_the_pilot_gave_up_is_let_finish_up_to_the_stop() -> None:
+    drain = Shutdown(ending=Ending("idle", "x"), stage="drain", deadline=108.0)
+
+    assert decided(drain, claims=1, now=6999.0) == drain
+    assert decided(drain, claims=1, now=7000.0) == drain._replace(stage="vacate", deadline=7018.0)
+    assert decided(drain, claims=0, now=200.0) == drain._replace(stage="vacate", deadline=218.0)
+
+
+def test_a_signal_cuts_draining_short_within_its_grace() -> None:
+    drain = Shutdown(ending=Ending("idle", "x"), stage="drain", deadline=108.0)
+
+    signalled = decided(drain, claims=1, now=150.4, signal_name="SIGTERM", signalled_at=150.0)
+    assert signalled == drain._replace(stage="vacate", deadline=164.0)
+
+
 def test_when_the_master_has_ended_there_is_nothing_left_to_wait_for() -> None:
     vacate = Shutdown(ending=Ending("walltime", "x"), stage="vacate", deadline=110.0)
 
