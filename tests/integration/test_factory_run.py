@@ -20,7 +20,8 @@ from opengoc.app import House
 from opengoc.cli.factory import factory_loop
 from opengoc.condor.session import Pool, Session
 from opengoc.factory.act import SUBMISSION
-from opengoc.factory.model import Limit
+from opengoc.factory.model import Limit, PilotState
+from opengoc.factory.observe import observe_pilots, taken_up
 from opengoc.store import ledger
 from opengoc.store.ledger import EffectState
 from opengoc.testbed import faults
@@ -207,8 +208,27 @@ def test_a_schedd_that_does_not_answer_freezes_the_factory_and_nothing_is_remove
         finally:
             os.kill(schedd.pid, signal.SIGCONT)
         wait_for(lambda: not quick.once().frozen, "the factory goes on", seconds=60)
+        spares_what_the_pool_has(grid, loop.premises.name)
     finally:
         house.close()
+
+
+def spares_what_the_pool_has(grid: Grid, factory: str) -> None:
+    """Whoever joined or got a job after the factory looked is not taken back."""
+    with session(grid, "factory", "factory") as each:
+        sent = observe_pilots(each, schedd=grid.schedd("factory"), factory_name=factory).items
+    nobody = replace(sent[0], id="plt-nobody")
+    waiting = [replace(pilot, state=PilotState.IDLE) for pilot in (*sent, nobody)]
+    running = [replace(pilot, state=PilotState.RUNNING) for pilot in (*sent, nobody)]
+    with session(grid, "pool") as pool:
+        joined = wait_for(lambda: taken_up(pool, waiting), "a pilot has joined", seconds=120)
+        busy = wait_for(lambda: taken_up(pool, running), "a pilot has a job", seconds=60)
+    assert joined <= {pilot.id for pilot in sent}
+    assert busy <= {pilot.id for pilot in sent}
+    with Session(
+        Pool(name="gone", collector="127.0.0.1:9", token_directory=grid.layout.tokens / "operator")
+    ) as gone:
+        assert taken_up(gone, waiting) == {pilot.id for pilot in waiting}
 
 
 def test_a_killed_loop_goes_on_where_it_was_and_no_pilot_is_sent_twice(own_grid: Grid) -> None:
@@ -238,7 +258,9 @@ def test_a_killed_loop_goes_on_where_it_was_and_no_pilot_is_sent_twice(own_grid:
 
     ran = payloads(grid)
     assert Counter(job["ClusterId"] for job in ran) == dict.fromkeys(clusters, 8)
-    assert {(job["JobStatus"], job["ExitCode"], job["NumJobStarts"]) for job in ran} == {(4, 0, 1)}
+    assert {(job["JobStatus"], job["ExitCode"], job["NumJobStarts"]) for job in ran} == {(4, 0, 1)}, (
+        done.stderr
+    )
     assert pilots_left(grid) == []
     known = pilots_seen_by_the_factory(grid)
     assert max(Counter(known).values()) == 1

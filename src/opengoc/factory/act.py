@@ -27,7 +27,15 @@ from opengoc.factory.applied import applied_now
 from opengoc.factory.configuration import Configuration
 from opengoc.factory.mirror_store import Permit
 from opengoc.factory.model import SUBMISSION as SUBMISSION
-from opengoc.factory.model import CollectPilot, Pilot, ReleasePilot, RemovePilot, Submission, SubmitPilots
+from opengoc.factory.model import (
+    CollectPilot,
+    Pilot,
+    PilotState,
+    ReleasePilot,
+    RemovePilot,
+    Submission,
+    SubmitPilots,
+)
 from opengoc.factory.pilot_report import keep_report
 from opengoc.factory.pilots import CONFIG_FILE, Premises, pilot_config, submit_description
 from opengoc.factory.protection_ends import PilotEnd
@@ -115,7 +123,8 @@ class Actor:
         # Kept first: once its job is gone nobody else knows.
         if action.is_bad_end and self._is_ours(folder := Path(action.pilot.folder)) and folder.is_dir():
             end = keep_end(folder, ended_at=now, hold_reason=action.reason, pauses=action.fails_entry)
-        which = _only(action.pilot) + (f" && {_IS_WAITING}" if action.only_if_waiting else "")
+        waits = action.is_unneeded and action.pilot.state is PilotState.IDLE
+        which = _only(action.pilot) + (f" && {_IS_WAITING}" if waits else "")
         if self._session.remove(self._premises.schedd, which, reason=reason) == 0:
             log.info("action=spare pilot=%s reason=started or gone meanwhile", action.pilot.id)
         else:

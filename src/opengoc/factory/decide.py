@@ -39,7 +39,7 @@ from opengoc.factory.protection import protect
 from opengoc.factory.protection_ends import Judged
 from opengoc.factory.ramp import Ramp
 from opengoc.factory.rows import rows_of
-from opengoc.factory.supply import LATE, Room, assign, rooms_of
+from opengoc.factory.supply import LATE, WAITING, Room, assign, rooms_of
 from opengoc.registry.snapshot import Registry
 
 
@@ -184,8 +184,10 @@ def why_frozen_vos(snapshot: Snapshot, memory: Memory) -> dict[str, str]:
 def _supply(clusters: Sequence[Cluster], rooms: Sequence[Room]) -> tuple[Sequence[int], frozenset[str]]:
     """Idle jobs of each cluster without room in what is there, and the pilots that jobs were given to."""
     assigned = assign(clusters, [room for room in rooms if room.rank < LATE])
-    # A late pilot is not counted on, and yet not taken back while there is something for it to do.
-    return assigned.left, assign(clusters, rooms).used | assigned.used
+    # A late pilot is not counted on, and yet not taken back while there is something for it to do. Nor is one
+    # that waits, though there is room in the pool for the same jobs: they start where they are matched first.
+    waiting = [room for room in rooms if room.rank in (WAITING, LATE)]
+    return assigned.left, assigned.used | assign(clusters, rooms).used | assign(clusters, waiting).used
 
 
 def _demand(
@@ -270,7 +272,7 @@ def _removals(
     """
     leaving = {each.pilot.id for each in stops if isinstance(each, RemovePilot)}
     chosen = [
-        RemovePilot(pilot=pilot, reason=reason, only_if_waiting=pilot.state is PilotState.IDLE)
+        RemovePilot(pilot=pilot, reason=reason, is_unneeded=True)
         for pilot in snapshot.pilots.items
         if (reason := _why_remove(pilot, unneeded))
     ]

@@ -48,7 +48,7 @@ from opengoc.factory.model import (
     StopStartd,
     SubmitPilots,
 )
-from opengoc.factory.observe import observe
+from opengoc.factory.observe import observe, taken_up
 from opengoc.factory.pilot_findings import pilot_findings
 from opengoc.factory.pilots import Premises
 from opengoc.factory.protection_reports import Ends
@@ -362,12 +362,17 @@ class Runner:
         """Do what was decided: counts by ("submit", entry, VO), ("remove",), ("collect",); failures."""
         done: Counter[tuple[str, ...]] = Counter()
         failures: list[str] = []
+        removals = [each for each in decision.actions if isinstance(each, RemovePilot)]
+        # The snapshot has aged: a job that came meanwhile would be lost with its pilot.
+        spared = taken_up(self._pool, [each.pilot for each in removals if each.is_unneeded])
         for action in decision.actions:
             try:
                 match action:
                     case SubmitPilots():
                         arrived = self._actor.submit(action, now=utc_now(), permit=permit)
                         done[("submit", action.entry, action.vo)] += arrived
+                    case RemovePilot() if action.pilot.id in spared:
+                        log.info("action=spare pilot=%s reason=the pool has it now", action.pilot.id)
                     case RemovePilot():
                         self._ends.see(self._actor.remove(action, now=utc_now()), now=utc_now())
                         done[("remove",)] += 1

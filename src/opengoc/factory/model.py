@@ -154,8 +154,8 @@ class RemovePilot:
     is_bad_end: bool = False
     #: Every other pilot of its entry would be held, too.
     fails_entry: bool = False
-    #: Spare it when it started meanwhile: a job may run in it.
-    only_if_waiting: bool = False
+    #: Nothing asks for it. Spare it when it started, or got a job, meanwhile.
+    is_unneeded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

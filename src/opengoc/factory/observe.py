@@ -105,22 +105,46 @@ def observe(
     # The pilots first, the pool after: a pilot that joins meanwhile is then seen twice, never missed.
     pilots = observe_pilots(factory, schedd=factory_schedd, factory_name=factory_name)
     queues = [(schedd, pool.jobs(schedd, _PAYLOADS, names)) for schedd in schedds]
-    slots = pool.slots(_SLOTS, _SLOT_NAMES, texts=_SLOT_TEXTS)
+    slots = observe_slots(pool)
     in_queue = {pilot.id for pilot in pilots.items}
     return Snapshot(
         queues=tuple(
             _each(queue, partial(_payload, schedd=schedd, carried=carried)) for schedd, queue in queues
         ),
         pilots=pilots,
-        slots=_each(slots, _slot),
+        slots=slots,
         submissions=tuple(each for each in submissions if each.pilot_id not in in_queue),
     )
+
+
+def observe_slots(pool: Session, pilots: Iterable[str] = ()) -> Observation[Slot]:
+    """What the pilots of any factory offer in the pool; of ``pilots`` alone, when named. Never raises."""
+    named = " || ".join(f"GOC_PilotId is {literal(each)}" for each in pilots)
+    constraint = f"{_SLOTS} && ({named})" if named else _SLOTS
+    return _each(pool.slots(constraint, _SLOT_NAMES, texts=_SLOT_TEXTS), _slot)
 
 
 def observe_pilots(factory: Session, *, schedd: str, factory_name: str) -> Observation[Pilot]:
     """The pilots of a factory in its schedd's queue. Never raises, as ``observe``."""
     mine = f"GLIDEIN_Factory is {literal(factory_name)}"
     return _each(factory.jobs(schedd, mine, _PILOT_NAMES), _pilot)
+
+
+def taken_up(pool: Session, pilots: Sequence[Pilot]) -> frozenset[str]:
+    """Which of them joined the pool, of those that wait, or got a job, of those that run.
+
+    All of them when the pool does not say. Never raises.
+    """
+    if not pilots:
+        return frozenset()
+    slots = observe_slots(pool, [pilot.id for pilot in pilots])
+    joined = {slot.pilot_id for slot in slots.items}
+    busy = {slot.pilot_id for slot in slots.items if slot.is_busy}
+    return frozenset(
+        pilot.id
+        for pilot in pilots
+        if not slots.complete or pilot.id in (joined if pilot.state is PilotState.IDLE else busy)
+    )
 
 
 def _each(found: Observation[Ad], read: Callable[[Ad], T]) -> Observation[T]:

@@ -18,8 +18,8 @@ from opengoc.factory.match import Cluster
 from opengoc.factory.mirror import ALONE, Mirrored
 from opengoc.factory.model import Pace, PilotState, Snapshot
 
-#: Rank of pilots that have waited too long to be counted on.
-LATE = 4
+#: Rank of pilots that wait in a queue, and of those that have waited too long to be counted on.
+WAITING, LATE = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +143,7 @@ def rooms_of(
             yield _whole(pilot.id, entry, pilot.vo, rank=1)
         elif pilot.state is PilotState.IDLE:
             is_late = now - pilot.since > timedelta(seconds=pace.wait_seconds)
-            yield _whole(pilot.id, entry, pilot.vo, rank=LATE if is_late else 2)
+            yield _whole(pilot.id, entry, pilot.vo, rank=LATE if is_late else WAITING)
     for submission in snapshot.submissions:
         if entry := configuration.entries.get(submission.entry):
             yield _whole(submission.pilot_id, entry, submission.vo, rank=3)
@@ -156,7 +156,7 @@ def _coming(mirrors: Mirrored, configuration: Configuration, *, is_before: bool)
         entry = configuration.entries.get(entry_name)
         if entry is not None and (name < mirrors.own) is is_before:
             for number in range(count):
-                yield _whole(f"{name}#{entry_name}#{vo}#{number}", entry, vo, rank=2)
+                yield _whole(f"{name}#{entry_name}#{vo}#{number}", entry, vo, rank=WAITING)
 
 
 def _whole(pilot_id: str, entry: Entry, vo: str, *, rank: int) -> Room:

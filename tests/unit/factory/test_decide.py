@@ -262,10 +262,20 @@ def test_a_pilot_that_starts_while_nothing_asks_for_it_is_spared() -> None:
     seen = snapshot((), idle)
     second = decided(seen, memory=decided(seen).memory)
     # One that waits in the queue may start before it is removed.
-    assert {a.only_if_waiting for a in second.actions if isinstance(a, RemovePilot)} == {True}
+    assert {a.is_unneeded for a in second.actions if isinstance(a, RemovePilot)} == {True}
     # One that the pool shows has started, although the queue does not say so yet.
     joined = snapshot((), idle, [slot(1, digest=DIGEST)])
     assert removed(decided(joined, memory=decided(joined).memory)) == ["plt-002"]
+
+
+def test_a_pilot_that_waits_is_kept_while_a_job_could_start_in_it_although_there_is_room_elsewhere() -> None:
+    idle = [pilot(n, digest=DIGEST) for n in (1, 2)]
+    seen = snapshot(jobs(2), idle, [slot(3, digest=DIGEST)])
+    second = decided(seen, memory=decided(seen).memory)
+    assert (sent(second), removed(second)) == ({}, ["plt-002"])
+    none = snapshot((), idle, [slot(3, digest=DIGEST)])
+    assert removed(decided(none, memory=second.memory)) == ["plt-002"]
+    assert sorted(removed(decided(none, memory=decided(none).memory))) == ["plt-001", "plt-002"]
 
 
 def test_running_pilots_are_never_removed() -> None:
