@@ -18,7 +18,7 @@ import pytest
 from opengoc.accounting import table
 from opengoc.accounting.corrections import Correction, Field, Standing
 from opengoc.accounting.ingest import stow
-from opengoc.accounting.model import Kind, UsageRecord
+from opengoc.accounting.model import MAX_BYTES, Kind, UsageRecord
 from opengoc.accounting.reading import Reading
 from opengoc.accounting.seen import Known
 from opengoc.accounting.usage import DIMENSIONS, Pilot, Question, UsageRow, answer, sql
@@ -64,6 +64,7 @@ ONE = [
     replace(RECORD, global_job_id="77", kind=Kind.GRANT, vo="late", started_at=None,
             ended_at=END - timedelta(hours=1), attempt=1),
     replace(RECORD, global_job_id="t", kind=Kind.TRANSFER, bytes=2**53 + 1, files=3, wall_seconds=60.0),
+    *(replace(RECORD, global_job_id=f"t{n}", kind=Kind.TRANSFER, bytes=MAX_BYTES) for n in range(16)),
     replace(RECORD, global_job_id="8", kind=Kind.PAYLOAD, status="removed", **at(END - timedelta(9))),
     replace(RECORD, global_job_id="9", **at(WINDOW.start)),
     replace(RECORD, global_job_id="10", ended_at=NOW + timedelta(days=99)),
@@ -154,7 +155,9 @@ def test_a_kind_alone_and_without_a_factory_or_a_registry(engine: Engine) -> Non
 
 def test_whole_numbers_and_halves_come_back_exactly(engine: Engine) -> None:
     (row,) = answer(engine, question("source", kind=Kind.TRANSFER))
-    assert (row.dimensions, row.bytes, row.hs06_seconds) == ({"source": "a"}, 2**53 + 1, 60 * 2 * 10.5)
+    hs06_seconds = (60 + 16 * 3600) * 2 * 10.5
+    # More than 64 bits hold, and not one less.
+    assert (row.dimensions, row.bytes, row.hs06_seconds) == ({"source": "a"}, 2**64 + 2**53 + 1, hs06_seconds)
     assert (type(row.bytes), type(row.jobs), type(row.wall_seconds)) == (int, int, float)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 from opengoc.accounting import corrections, summary, table
 from opengoc.accounting.corrections import Correction, Field
 from opengoc.accounting.ingest import stow
-from opengoc.accounting.model import Kind, UsageRecord
+from opengoc.accounting.model import MAX_BYTES, Kind, UsageRecord
 from opengoc.accounting.reading import Reading
 from opengoc.accounting.seen import Known
+from opengoc.accounting.summary_table import SUMMARY, SUMMARY_TABLE
 from opengoc.accounting.usage import Pilot, Question, UsageRow, answer, usage
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import Interval
@@ -281,3 +283,24 @@ def test_a_refresh_killed_at_any_line_leaves_no_wrong_sums(here: Installation) -
         kills += 31
     assert kills > 100
     assert usage(here.lake, question).summary_version is not None
+
+
+def test_a_summary_of_an_earlier_release_with_columns_of_other_types_is_built_anew(
+    here: Installation, tmp_path: Path
+) -> None:
+    moved = replace(RECORD, kind=Kind.TRANSFER, bytes=MAX_BYTES)
+    here.store("a", *(replace(moved, global_job_id=str(n)) for n in range(16)))
+    bytes_ = SUMMARY.get_field_index("bytes")
+    earlier = SUMMARY.set(bytes_, pyarrow.field("bytes", pyarrow.int64())).empty_table()
+    marks = {f"{name}/1": 1 for name in ("version", "known", "rules", "change")}
+    old = Lake(tmp_path / "lake")
+    old.replace(SUMMARY_TABLE, earlier, expect=None, partition=table.PARTITION, days=None, marks=marks)
+
+    asked = here.question(("vo",))
+    assert usage(here.lake, asked).rows == here.records_say(asked)
+    assert summary.refresh(here.lake, here.database).rebuilt
+    asked = here.question(("vo",))
+    answered = usage(here.lake, asked)
+    assert answered.summary_version is not None
+    assert answered.rows == here.records_say(asked)
+    assert [row.bytes for row in answered.rows] == [16 * MAX_BYTES]

@@ -138,7 +138,7 @@ def _counts(records: Table, *, processors: Value, hs06: Value, hepscore23: Value
         "suspects": (cpu > core).ifelse(jobs, _whole(0)),
         "records": _whole(1),
         "estimated": ibis.coalesce(records.estimated, False).ifelse(jobs, _whole(0)),
-        "bytes": records.bytes,
+        "bytes": records.bytes.cast(_type(COUNTS.field("bytes"))),
         "hs06_seconds": core * hs06,
         "hepscore23_seconds": core * hepscore23,
         "jobs_without_hs06": hs06.isnull().ifelse(jobs, _whole(0)),
@@ -285,6 +285,8 @@ def _dimension(told: Table, name: str) -> Value:
 
 
 def _type(field: pyarrow.Field) -> str:
+    if pyarrow.types.is_decimal(field.type):
+        return f"decimal({field.type.precision}, {field.type.scale})"
     return "int64" if pyarrow.types.is_integer(field.type) else "float64"
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: What the summary cannot be asked by: there are nearly as many users as jobs.
 _LEFT_OUT = frozenset({"user"})
 #: Another number makes every summary be built anew: for a release that counts otherwise.
-_FORM = 1
+_FORM = 2
 #: What the summary reaches: the version of the records' table, the latest time at which one of its rows was
 #: learned (microseconds), the rules that were applied (their digest), and the change that made them last.
 _VERSION, _KNOWN, _RULES, _CHANGE = (f"{name}/{_FORM}" for name in ("version", "known", "rules", "change"))

@@ -27,7 +27,8 @@ COUNTS = pyarrow.schema(
         ("suspects", pyarrow.int64()),
         ("records", pyarrow.int64()),
         ("estimated", pyarrow.int64()),
-        ("bytes", pyarrow.int64()),
+        # A grid moves more than 2^63 bytes, 8 EiB, in a few years.
+        ("bytes", pyarrow.decimal128(38, 0)),
         ("hs06_seconds", pyarrow.float64()),
         ("hepscore23_seconds", pyarrow.float64()),
         ("jobs_without_hs06", pyarrow.int64()),

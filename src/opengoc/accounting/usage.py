@@ -169,7 +169,9 @@ def summed(
     found = engine.ask(_sums(counts, question), {**beside, **_known(question)})
     rows = [
         UsageRow(
-            dimensions={name: written(name, row.pop(f"by_{name}")) for name in question.dimensions}, **row
+            dimensions={name: written(name, row.pop(f"by_{name}")) for name in question.dimensions},
+            bytes=None if (moved := row.pop("bytes")) is None else int(moved),
+            **row,
         )
         for row in found.to_pylist()
         # The sum of no record at all is a row of nulls.

@@ -141,8 +141,15 @@ class Lake:
             if days is not None and not days:
                 write_deltalake(standing, rows.slice(0, 0), mode="append", commit_properties=kept)
                 return
-            predicate = f"{partition} IN ({named})" if days else None
-            write_deltalake(standing, rows, mode="overwrite", predicate=predicate, commit_properties=kept)
+            write_deltalake(
+                standing,
+                rows,
+                mode="overwrite",
+                predicate=f"{partition} IN ({named})" if days else None,
+                # A later release may keep columns of other types.
+                schema_mode="overwrite" if days is None else None,
+                commit_properties=kept,
+            )
         except CommitFailedError as error:
             raise Temporary(f"table {table} is being replaced by another process", retry_after=5.0) from error
         except (OSError, DeltaError) as error:
