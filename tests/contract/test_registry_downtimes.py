@@ -157,6 +157,17 @@ def test_cancelling_twice_is_cancelling_once_and_can_be_taken_back(database: Dat
     assert load(database).outage_at("ITB-CONDOR-CE", DURING)
 
 
+@pytest.mark.parametrize("why", ["", " \n"])
+def test_no_downtime_is_changed_without_a_reason(database: Database, why: str) -> None:
+    take(database, EXAMPLE)
+    downtime = announce(database)
+    with database.begin() as conn, pytest.raises(InvalidInput, match="say why"):
+        cancel_downtime(conn, downtime.id, who="operator", why=why)
+    with database.begin() as conn, pytest.raises(InvalidInput, match="say why"):
+        change_downtime(conn, downtime.id, who="operator", why=why, description="another")
+    assert load(database).downtimes[downtime.id] == downtime
+
+
 def test_a_cancellation_here_stands_until_the_tree_says_something_new(database: Database, tree: Path) -> None:
     take(database, tree)
     with database.begin() as conn:

@@ -167,7 +167,7 @@ def change_downtime(
         description=downtime.description if description is None else description,
     )
     if changed != downtime:
-        _supersede(conn, fact, changed, who=who, why=why, source=_OPERATOR)
+        _supersede(conn, fact, changed, who=who, why=why)
     return changed
 
 
@@ -189,7 +189,7 @@ def cancel_downtime(
     if downtime.cancelled:
         return downtime
     cancelled = replace(downtime, cancelled_at=utc_now() if now is None else now)
-    _supersede(conn, fact, cancelled, who=who, why=why, source=_OPERATOR)
+    _supersede(conn, fact, cancelled, who=who, why=why)
     return cancelled
 
 
@@ -200,7 +200,7 @@ def reinstate_downtime(
     fact, downtime = _downtime(conn, downtime_id, expect)
     standing = replace(downtime, cancelled_at=None)
     if downtime.cancelled:
-        _supersede(conn, fact, standing, who=who, why=why, source=_OPERATOR)
+        _supersede(conn, fact, standing, who=who, why=why)
     return standing
 
 
@@ -216,7 +216,9 @@ def _downtime(conn: Connection, downtime_id: str, expect: int | None = None) -> 
     return fact, downtime
 
 
-def _supersede(conn: Connection, fact: Fact, downtime: Downtime, *, who: str, why: str, source: str) -> None:
+def _supersede(conn: Connection, fact: Fact, downtime: Downtime, *, who: str, why: str) -> None:
+    if not why.strip():
+        raise InvalidInput("why", why, "say why: it stays on record with the downtime")
     facts.supersede(
         conn,
         kind="downtime",
@@ -225,6 +227,6 @@ def _supersede(conn: Connection, fact: Fact, downtime: Downtime, *, who: str, wh
         valid=downtime.interval,
         who=who,
         why=why,
-        source=source,
+        source=_OPERATOR,
         expect=fact.version,
     )
