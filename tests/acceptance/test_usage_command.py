@@ -41,6 +41,13 @@ def test_usage_is_the_same_before_and_after_it_is_summed_up(home: Path) -> None:
     assert (after["rows"], after["summary_version"]) == (before["rows"], 1)
 
 
+def test_a_minute_is_not_written_as_no_time(home: Path) -> None:
+    shown = goc(home, "accounting", "usage", *WEEK, "--by", "vo").stdout
+    (row,) = [line.split("│") for line in shown.splitlines() if "ligo" in line]
+    # Jobs, wall hours, core hours.
+    assert [cell.strip() for cell in row[3:6]] == ["1", "0.02", "0.1"], shown
+
+
 def test_a_published_week_is_not_summed_with_other_corrections_than_it_was_made_with(home: Path) -> None:
     report = answer(home, "report", "publish", *WEEK)
     as_of = ("--as-of", report["as_of"])

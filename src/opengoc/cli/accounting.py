@@ -308,9 +308,9 @@ def _usage_text(question: Question, rows: tuple[UsageRow, ...], complete: dict[s
             (
                 *(escape(row.dimensions[name]) for name in question.dimensions),
                 row.jobs,
-                f"{hours(row.wall_seconds):.1f}",
-                f"{hours(row.core_seconds):.1f}",
-                None if row.cpu_seconds is None else f"{hours(row.cpu_seconds):.1f}",
+                _hours_text(row.wall_seconds),
+                _hours_text(row.core_seconds),
+                None if row.cpu_seconds is None else _hours_text(row.cpu_seconds),
                 None if row.cpu_efficiency is None else f"{100 * row.cpu_efficiency:.1f} %",
                 row.jobs_without_cpu,
                 row.suspects,
@@ -320,6 +320,12 @@ def _usage_text(question: Question, rows: tuple[UsageRow, ...], complete: dict[s
         title=title,
         empty=f"{title}\nno record",
     )
+
+
+def _hours_text(seconds: float) -> str:
+    """Hours to a tenth; what is less is not written as nothing."""
+    value = hours(seconds)
+    return f"{value:.1g}" if 0 < value < 0.05 else f"{value:.1f}"
 
 
 def _collected_json(each: Collected) -> dict[str, Any]:
