@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opengoc.base.errors import InvalidInput
+from opengoc.base.instant import parse_instant
 from opengoc.base.interval import Interval, day, union, week, week_name
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
@@ -148,10 +149,19 @@ def test_weeks_follow_iso_8601(name: str, monday: date) -> None:
     assert week_name(week(name).start) == name
 
 
-@pytest.mark.parametrize("name", ["2025-W53", "2026-W00", "2026-47", "2026-W7", "", "W47", "0000-W01"])
+@pytest.mark.parametrize(
+    "name", ["2025-W53", "2026-W00", "2026-47", "2026-W7", "", "W47", "0000-W01", "9999-W52"]
+)
 def test_weeks_that_are_none_are_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="must be an ISO week"):
         week(name)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1899-12-31T23:59:59Z", "9999-12-31T23:59:59Z", "9900-01-01"])
+def test_times_at_the_ends_of_the_calendar_are_refused_where_they_are_read(text: str) -> None:
+    # A week before or a month after would be no time any more.
+    with pytest.raises(InvalidInput, match=r"--from.*beyond the calendar: must be of the years 1900 to 9899"):
+        parse_instant(text, "--from")
 
 
 def test_a_day_is_its_24_hours_utc() -> None:

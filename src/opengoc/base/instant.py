@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from opengoc.base.errors import InvalidInput
 
+#: Times that people ask for or send lie in these years: a month or a year more is a time still.
+YEARS = range(1900, 9900)
+
 
 def utc_now() -> datetime:
     """The time now, UTC. Called at the edges only: pure modules take ``now`` as an argument."""
@@ -23,13 +26,19 @@ def require_utc(moment: datetime, where: str) -> datetime:
 
 
 def parse_instant(text: str, where: str = "time") -> datetime:
-    """Read ISO 8601 with a time zone, or a bare date as its midnight UTC. Raises InvalidInput."""
+    """Read ISO 8601 with a time zone, or a bare date as its midnight UTC, in one of ``YEARS``.
+
+    Raises InvalidInput.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise InvalidInput(where, text, "must be an ISO 8601 time such as 2026-11-16T00:00:00Z") from error
     if moment.tzinfo is None and len(text.strip()) == len("2026-11-16"):
         moment = moment.replace(tzinfo=UTC)
+    if moment.year not in YEARS:
+        years = f"must be of the years {YEARS.start} to {YEARS.stop - 1}"
+        raise InvalidInput(where, text, f"lies beyond the calendar: {years}")
     return require_utc(moment, where)
 
 

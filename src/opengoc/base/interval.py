@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from opengoc.base.errors import InvalidInput
-from opengoc.base.instant import format_instant, require_utc
+from opengoc.base.instant import YEARS, format_instant, require_utc
 
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
@@ -85,7 +85,7 @@ def week(name: str) -> Interval:
     """The ISO 8601 week ``YYYY-Www``: [Monday 00:00 UTC, +7 days). Raises InvalidInput."""
     found = _WEEK.fullmatch(name)
     try:
-        if found is None:
+        if found is None or int(found[1]) not in YEARS:
             raise ValueError(name)
         monday = date.fromisocalendar(int(found[1]), int(found[2]), 1)
     except ValueError as error:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure
 from opengoc.base.ids import canonical_json, digest
+from opengoc.base.instant import YEARS
 from opengoc.base.interval import Interval, week
 from opengoc.base.units import SECONDS_PER_DAY
 from opengoc.monitoring import argo, circumstances, federation, store
@@ -33,6 +34,8 @@ def period(name: str) -> Interval:
         return week(name)
     year, month = int(found[1]), int(found[2])
     try:
+        if year not in YEARS:
+            raise ValueError(name)
         start = datetime(year, month, 1, tzinfo=UTC)
         end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     except ValueError as error:
