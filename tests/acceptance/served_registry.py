@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 from tests.acceptance.shared_data import SHARED_DATA
 from tests.command import goc
 
@@ -25,13 +25,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(home: Path, port: int | None = None) -> Iterator[httpx.Client]:
+def served(home: Path, port: int | None = None) -> Iterator[httpx2.Client]:
     """``goc serve`` over a home, for the length of a block."""
     port = port or free_port()
     command = [sys.executable, "-m", "opengoc", "--home", str(home), "serve", "--port", str(port)]
     server = subprocess.Popen(command, env=os.environ | {"GOC_TEST_CLOCK": CLOCK}, stderr=subprocess.PIPE)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=180) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=180) as client:
             _wait(server, client)
             yield client
     finally:
@@ -40,7 +40,7 @@ def served(home: Path, port: int | None = None) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def served_registry(home: Path) -> Iterator[httpx.Client]:
+def served_registry(home: Path) -> Iterator[httpx2.Client]:
     """The whole registry, imported into a new home and served."""
     done = goc(home, "registry", "import", str(SHARED_DATA / "topology"), "--json")
     assert done.returncode == 0, done.stderr
@@ -48,13 +48,13 @@ def served_registry(home: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def _wait(server: subprocess.Popen[bytes], client: httpx.Client) -> None:
+def _wait(server: subprocess.Popen[bytes], client: httpx2.Client) -> None:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert server.poll() is None, server.stderr.read() if server.stderr else "goc serve ended"
         try:
             client.get("/miscfacility/json")
             return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             time.sleep(0.1)
     raise AssertionError("goc serve does not answer")

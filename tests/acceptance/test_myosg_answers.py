@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-import httpx
+import httpx2
 import pytest
 from lxml import etree
 from tests.acceptance.served_registry import served_registry
@@ -55,7 +55,7 @@ def peer(name: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """The whole registry behind ``goc serve``."""
     with served_registry(tmp_path_factory.mktemp("myosg") / "home") as client:
         yield client
@@ -76,7 +76,7 @@ def test_there_is_an_answer_for_every_address() -> None:
 
 @pytest.mark.parametrize(("name", "request_", "status"), stored(), ids=[row[0] for row in stored()])
 def test_the_answer_means_what_the_peer_answered(
-    client: httpx.Client, name: str, request_: str, status: int
+    client: httpx2.Client, name: str, request_: str, status: int
 ) -> None:
     response = client.get(request_)
     assert response.status_code == status
@@ -160,7 +160,7 @@ def events(calendar: bytes) -> list[list[str]]:
     ],
 )
 def test_the_answer_keeps_to_the_published_schema_as_far_as_the_peers_does(
-    client: httpx.Client, request_: str, schema: str
+    client: httpx2.Client, request_: str, schema: str
 ) -> None:
     checker = etree.XMLSchema(etree.parse(ANSWERS / schema))
     document = etree.fromstring(client.get(request_).content)
@@ -177,7 +177,7 @@ def test_the_answer_keeps_to_the_published_schema_as_far_as_the_peers_does(
     ],
 )
 def test_the_json_says_what_the_xml_says(
-    client: httpx.Client, xml_address: str, json_address: str, tag: str, leaves_out: set[str]
+    client: httpx2.Client, xml_address: str, json_address: str, tag: str, leaves_out: set[str]
 ) -> None:
     root = ElementTree.fromstring(client.get(xml_address).content)
     told = {each.findtext("GroupName") or each.findtext("Name"): each for each in root.iter(tag)}
@@ -195,7 +195,7 @@ def without(tree: Any, keys: set[str]) -> Any:
     return [without(each, keys) for each in tree] if isinstance(tree, list) else tree
 
 
-def test_issuers_have_the_pattern_of_a_mapfile_unless_it_would_let_in_too_many(client: httpx.Client) -> None:
+def test_issuers_have_the_pattern_of_a_mapfile_unless_it_would_let_in_too_many(client: httpx2.Client) -> None:
     vos = client.get("/vosummary/json").json()
     issuers = [
         issuer
@@ -212,7 +212,7 @@ def test_issuers_have_the_pattern_of_a_mapfile_unless_it_would_let_in_too_many(c
 
 
 @pytest.mark.parametrize("name", ["rgsummary", "rgdowntime", "vosummary", "miscproject"])
-def test_the_xml_is_what_the_schema_served_beside_it_says(client: httpx.Client, name: str) -> None:
+def test_the_xml_is_what_the_schema_served_beside_it_says(client: httpx2.Client, name: str) -> None:
     served = client.get(f"/schema/{name}.xsd")
     assert served.headers["content-type"] == "text/xml; charset=utf-8"
     checker = etree.XMLSchema(etree.fromstring(served.content))
@@ -225,12 +225,12 @@ def test_the_xml_is_what_the_schema_served_beside_it_says(client: httpx.Client, 
     assert not checker.validate(document)
 
 
-def test_there_is_a_schema_of_xml_answers_alone(client: httpx.Client) -> None:
+def test_there_is_a_schema_of_xml_answers_alone(client: httpx2.Client) -> None:
     for name in ("miscuser.xsd", "..%2Fxml.py", "rgsummary"):
         assert client.get(f"/schema/{name}").status_code in (404, 422)
 
 
-def test_no_person_is_in_any_public_answer(client: httpx.Client) -> None:
+def test_no_person_is_in_any_public_answer(client: httpx2.Client) -> None:
     requests = [request for _, request, status in stored() if status == 200]
     requests += ["/vosummary/json", "/miscproject/json", "/api/resource_group_summary"]
     text = "".join(client.get(request).text for request in requests)
@@ -240,7 +240,7 @@ def test_no_person_is_in_any_public_answer(client: httpx.Client) -> None:
     assert {found[0] for found in ADDRESS.finditer(text) if text[found.end()] != "/"} == set()
 
 
-def test_every_value_of_a_repeated_parameter_counts(client: httpx.Client) -> None:
+def test_every_value_of_a_repeated_parameter_counts(client: httpx2.Client) -> None:
     one, both = (
         client.get("/rgsummary/xml", params=[("service", "on"), *(("service_sel[]", n) for n in numbers)])
         for numbers in ((1,), (1, 138))
@@ -251,7 +251,7 @@ def test_every_value_of_a_repeated_parameter_counts(client: httpx.Client) -> Non
     assert len(both.content) > len(one.content)
 
 
-def test_a_known_answer_is_told_by_its_tag(client: httpx.Client) -> None:
+def test_a_known_answer_is_told_by_its_tag(client: httpx2.Client) -> None:
     for encoding in ("zstd", "gzip", "identity"):
         first = client.get("/rgsummary/xml", headers={"Accept-Encoding": encoding})
         tag = {"Accept-Encoding": encoding, "If-None-Match": first.headers["etag"]}
@@ -262,7 +262,7 @@ def test_a_known_answer_is_told_by_its_tag(client: httpx.Client) -> None:
 
 
 def test_a_cancelled_downtime_leaves_the_answer_at_once(
-    client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
+    client: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = next(tmp_path_factory.getbasetemp().glob("myosg*/home"))
     before = client.get("/rgdowntime/xml")
@@ -288,7 +288,7 @@ def test_a_cancelled_downtime_leaves_the_answer_at_once(
         "&".join(f"a{n}=1" for n in range(2500)),
     ],
 )
-def test_a_bad_filter_is_refused_in_words(client: httpx.Client, query: str) -> None:
+def test_a_bad_filter_is_refused_in_words(client: httpx2.Client, query: str) -> None:
     response = client.get(f"/rgdowntime/xml?{query}")
     assert response.status_code == 400
     assert response.text.startswith("Invalid arguments: ")

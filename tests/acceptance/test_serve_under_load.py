@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from tests.acceptance.served_registry import served
 from tests.command import goc
@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[1] / "data" / "registry" / "example"
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[httpx.Client]:
+def client(tmp_path: Path) -> Iterator[httpx2.Client]:
     """The example registry behind ``goc serve``."""
     shutil.copytree(EXAMPLE, tmp_path / "home" / "registry")
     assert goc(tmp_path / "home", "registry", "import").returncode == 0
@@ -30,7 +30,7 @@ HALF = b"GET /rgsummary/xml HTTP/1.1\r\nHost: x\r\n"
 WHOLE = HALF + b"\r\n"
 
 
-def test_a_thousand_open_connections_do_not_keep_others_out(client: httpx.Client) -> None:
+def test_a_thousand_open_connections_do_not_keep_others_out(client: httpx2.Client) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     address = (client.base_url.host, client.base_url.port or 80)
@@ -62,7 +62,7 @@ def test_a_thousand_open_connections_do_not_keep_others_out(client: httpx.Client
         "/rgsummary/xml?site=on&site_sel[]=1%20UNION%20SELECT%201",
     ],
 )
-def test_a_hostile_request_is_answered_in_words(client: httpx.Client, request_: str) -> None:
+def test_a_hostile_request_is_answered_in_words(client: httpx2.Client, request_: str) -> None:
     response = client.get(request_)
     assert response.status_code in (200, 400, 404, 422)
     assert "Traceback" not in response.text
