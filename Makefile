@@ -24,7 +24,9 @@ setup: system-run $(STAMP) ## Install what is needed; leaves the command at .ven
 
 $(STAMP): pyproject.toml constraints.txt | system-run
 	@echo "== Python packages into .venv"
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@# Packages that an interrupted run left half installed count as installed for pip: only a whole set is built upon.
+	@{ [ -e $@ ] && $(BIN)/python -m pip --version >/dev/null 2>&1; } || $(PYTHON) -m venv --clear .venv
+	@rm -f $@
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
