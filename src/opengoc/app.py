@@ -231,13 +231,28 @@ class House:
                 )
         return None
 
-    def received_sources(self) -> Mapping[str, Source]:
-        """The sources that send their records here, by the token they show."""
+    def received_sources(self) -> tuple[Source, ...]:
+        """The sources that send their records here."""
         from opengoc.accounting.model import Kind
         from opengoc.accounting.source import Source
 
+        return tuple(
+            Source(
+                name=each.name,
+                format="auto",
+                path=Path(),
+                kind=Kind(each.records),
+                site=each.site or None,
+                sites=each.sites,
+                instances=each.instances,
+            )
+            for each in self.settings.received
+        )
+
+    def senders(self) -> Mapping[str, Source]:
+        """The same, by the token that each shows. Raises Permanent or InvalidInput for a token of no use."""
         found: dict[str, Source] = {}
-        for each in self.settings.received:
+        for each, source in zip(self.settings.received, self.received_sources(), strict=True):
             path = self.path(each.token_file)
             try:
                 token = path.read_text().strip()
@@ -246,9 +261,7 @@ class House:
             if len(token) < _SHORTEST_TOKEN or token in found:
                 rule = f"must hold {_SHORTEST_TOKEN} characters or more, and no other source's token"
                 raise InvalidInput(str(path), "token", rule)
-            found[token] = Source(
-                name=each.name, format="auto", path=Path(), kind=Kind(each.records), site=each.site or None
-            )
+            found[token] = source
         return found
 
     def accounting_stores(self) -> AccountingStores:

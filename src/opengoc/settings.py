@@ -135,6 +135,9 @@ class ReceivedSource(_Table):
     records: Literal["pilot", "payload", "batch"] = "batch"
     #: Registry site of records that do not name one.
     site: str = ""
+    #: The only sites and batch system instances whose records it may send; none: any.
+    sites: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
 
 
 class ProbeSettings(_Table):

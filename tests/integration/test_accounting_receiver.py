@@ -19,7 +19,9 @@ import pytest
 import uvicorn
 from bench.records import jobs, json_line
 from fastapi.testclient import TestClient
+from tests.command import goc
 
+from opengoc.accounting import quarantine
 from opengoc.accounting.expected import Expectation, expect
 from opengoc.accounting.gaps import Gap, What
 from opengoc.accounting.model import Kind
@@ -71,6 +73,40 @@ def test_a_batch_is_stored_once_however_often_it_is_sent(client: TestClient) -> 
 def test_what_is_no_record_is_quarantined_and_the_rest_is_stored(client: TestClient) -> None:
     answer = post(client, LINES + b'{"global_job_id": "x"}\n').json()
     assert (answer["read"], answer["stored"], answer["quarantined"]) == (51, 50, 1)
+
+
+def test_a_source_sends_for_its_own_sites_and_batch_systems_alone_where_the_settings_name_them(
+    client: TestClient, house: House
+) -> None:
+    one = json.loads(lines(0, 1))
+    (house.home / "other").write_text(other := "a-token-of-the-other-source")
+    with (house.home / "goc.toml").open("a") as settings:
+        settings.write(
+            '[[received]]\nname = "b"\ntoken_file = "other"\nsites = ["SITE-B"]\ninstances = ["ce-b"]\n'
+        )
+    with TestClient(create_app(House(house.home))) as strict:
+        sent = [
+            {"site": "SITE-B", "instance": "ce-b"},
+            {"site": "SITE-B"},
+            {"instance": "ce-b"},
+            {"site": None},
+        ]
+        body = "".join(json.dumps({**one, "wall_seconds": 7, **each}) + "\n" for each in sent).encode()
+        assert post(client, lines(0, 1)).json()["stored"] == 1
+        answer = post(strict, body, batch="b-2", Authorization=f"Bearer {other}").json()
+    assert (answer["stored"], answer["restated"], answer["quarantined"]) == (1, 0, 3)
+    with house.database.read() as conn:
+        reasons = [each.reason for each in quarantine.standing(conn)]
+    assert sorted(reasons) == [
+        "7000000 instance: 'ce1.site01.example.org': b speaks for ce-b alone",
+        "7000000 site: 'SITE-01': b speaks for SITE-B alone",
+        "7000000 site: None: b speaks for SITE-B alone",
+    ]
+    # What it may send is said in the settings, now as then: a slip there is mended and the rest comes in.
+    text = (house.home / "goc.toml").read_text()
+    (house.home / "goc.toml").write_text(text.replace('"ce-b"]', '"ce-b", "ce1.site01.example.org"]'))
+    done = goc(house.home, "accounting", "quarantine", "retry", "--json")
+    assert json.loads(done.stdout) == {"resolved": 1, "stored": 1, "remaining": 2}
 
 
 def test_another_content_under_the_same_id_is_a_conflict(client: TestClient) -> None:

@@ -61,7 +61,7 @@ def read(data: bytes, *, source: Source, offset: int, tail: Tail, known_from: da
         found = _of_pieces(FORMATS[source.format](data, source=source, offset=offset, tail=tail))
     else:
         found = _with_rest(made, data, source, tail)
-    return without_future(found, known_from)
+    return without_future(without_foreign(found, source), known_from)
 
 
 def joined(readings: Iterable[Reading]) -> Reading:
@@ -108,18 +108,34 @@ def without_future(found: Reading, known_from: datetime) -> Reading:
     """The same, with records that end after ``known_from``, but for a little skew, as faults."""
     latest = pyarrow.scalar(known_from + CLOCK_SKEW, found.records.schema.field("ended_at").type)
     ahead = pc.greater(found.records["ended_at"], latest)
-    if not pc.any(ahead).as_py():
+    return _without(found, ahead, "ended_at", f"is in the future (now {known_from.isoformat()})")
+
+
+def without_foreign(found: Reading, source: Source) -> Reading:
+    """The same, with records of sites and batch systems that the source does not speak for as faults."""
+    for name, own in (("site", source.sites), ("instance", source.instances)):
+        if own:
+            foreign = pc.invert(pc.is_in(found.records[name], pyarrow.array(own, pyarrow.string())))
+            found = _without(found, foreign, name, f"{source.name} speaks for {', '.join(own)} alone")
+    return found
+
+
+def _without(found: Reading, refused: pyarrow.ChunkedArray, name: str, rule: str) -> Reading:
+    """The same, with ``refused`` records as faults: what they say under a name breaks a rule."""
+    if not pc.any(refused).as_py():
         return found
+    rows = found.records.filter(refused).select(["global_job_id", name, "raw_offset", "raw_length"])
     faults = [
         Fault(
             start=row["raw_offset"],
             end=row["raw_offset"] + row["raw_length"],
-            reason=f"{row['global_job_id']} ended_at: {row['ended_at'].isoformat()!r}: is in the future"
-            f" (now {known_from.isoformat()})",
+            reason=f"{row['global_job_id']} {name}: {_shown(row[name])!r}: {rule}",
         )
-        for row in found.records.filter(ahead)
-        .select(["global_job_id", "ended_at", "raw_offset", "raw_length"])
-        .to_pylist()
+        for row in rows.to_pylist()
     ]
     every = sorted([*found.faults, *faults], key=lambda fault: fault.start)
-    return Reading(records=found.records.filter(pc.invert(ahead)), faults=tuple(every), end=found.end)
+    return Reading(records=found.records.filter(pc.invert(refused)), faults=tuple(every), end=found.end)
+
+
+def _shown(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value

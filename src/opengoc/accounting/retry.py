@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from opengoc.accounting import quarantine, table, tables
@@ -40,7 +40,7 @@ def retry(
     resolved = stored = 0
     with Known(stores.lake) as known:
         for entry in entries:
-            source = sources.get(entry.source) or entry.reader
+            source = _now(sources.get(entry.source), entry.reader)
             readings = _read_again(entry, source, stores, now) if source else []
             if not readings:
                 continue
@@ -59,6 +59,13 @@ def retry(
                 quarantine.resolve(conn, entry.key, why="read by a retry", who=who)
             resolved += 1
     return Retried(resolved=resolved, stored=stored, remaining=len(entries) - resolved)
+
+
+def _now(configured: Source | None, before: Source | None) -> Source | None:
+    """The source as it is now; what was told from the whole of what it sent, as it was told then."""
+    if configured is None or configured.format != "auto":
+        return configured or before
+    return before and replace(configured, format=before.format, preamble=before.preamble)
 
 
 def _read_again(entry: Faulty, source: Source, stores: Stores, now: datetime) -> list[Reading]:

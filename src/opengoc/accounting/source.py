@@ -29,15 +29,19 @@ class Source:
     time_zone: str = "UTC"
     #: The head of the file, for formats that say there how its later lines are read.
     preamble: bytes = b""
+    #: The only sites and instances that it speaks for; empty: any.
+    sites: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
 
     @property
     def names_pilots(self) -> bool:
         """Whether a batch job's name is that of a pilot: the factory names it so."""
         return self.kind is Kind.PILOT
 
-    def to_json(self) -> dict[str, str | None]:
+    def to_json(self) -> dict[str, Any]:
         """How its bytes are read, as JSON values: all but where they lie."""
-        return {
+        spoken_for = {"sites": list(self.sites), "instances": list(self.instances)}
+        return {name: names for name, names in spoken_for.items() if names} | {
             "format": self.format,
             "kind": self.kind.value,
             "site": self.site,
@@ -58,6 +62,8 @@ class Source:
             instance=value["instance"],
             time_zone=value["time_zone"],
             preamble=value["preamble"].encode("latin-1"),
+            sites=tuple(value.get("sites", ())),
+            instances=tuple(value.get("instances", ())),
         )
 
     def __post_init__(self) -> None:

@@ -76,7 +76,7 @@ def retry_(
 ) -> None:
     """Read entries again, store what can be read now; exit code 1 when some stay."""
     house = house_of(ctx)
-    by_name = {each.name: each for each in house.accounting_sources()}
+    by_name = {each.name: each for each in (*house.accounting_sources(), *house.received_sources())}
     with sole_writer(house.home, house.database, "accounting"):
         with house.database.read() as conn:
             entries = [quarantine.get(conn, key)] if key else quarantine.standing(conn)

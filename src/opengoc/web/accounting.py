@@ -136,7 +136,7 @@ def heartbeats(request: Request, said: Heartbeat) -> JSONResponse:
 def _source_of(request: Request, house: House) -> Source | JSONResponse:
     """The source whose token is shown, or why there is none."""
     try:
-        sources = house.received_sources()
+        sources = house.senders()
     except (InvalidInput, Permanent):
         _LOG.exception("tokens of [[received]] cannot be used", extra={"action": "accounting-tokens"})
         return _refused(503, "the receiver cannot read its tokens: its operator has to mend that")
