@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow
 import pytest
 from deltalake import DeltaTable
 
-from opengoc.base.errors import InvalidInput
+from opengoc.base.errors import InvalidInput, Permanent
+from opengoc.store.engine import DuckDb
 from opengoc.store.lake import Lake
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -121,6 +124,34 @@ def test_appends_go_on_while_the_table_is_compacted(lake: Lake, together: Any) -
     assert numbers(lake) == [*range(10), *range(100, 110)]
 
 
+# -- what is damaged ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["cut off", "gone"])
+def test_a_damaged_file_is_named_not_taken_for_a_bad_question(
+    lake: Lake, tmp_path: Path, damage: str
+) -> None:
+    lake.append("usage", rows(1, 2), batch_id="1")
+    (file,) = (tmp_path / "lake" / "usage").glob("*.parquet")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(Permanent, match=f"restore it from a backup .*{file.name}"):
+        numbers(lake)
+    with DuckDb(lake, "usage") as engine, pytest.raises(Permanent, match="restore it from a backup"):
+        engine.ask(ibis.table(ibis.Schema.from_pyarrow(SCHEMA), name="usage"), {})
+
+
+def test_rows_whose_log_is_gone_are_no_empty_table(lake: Lake, tmp_path: Path) -> None:
+    lake.append("usage", rows(1, 2), batch_id="1", partition_by=["vo"])
+    shutil.rmtree(tmp_path / "lake" / "usage" / "_delta_log")
+    with pytest.raises(Permanent, match="has lost its log"):
+        numbers(lake)
+    with pytest.raises(Permanent, match="has lost its log"):
+        lake.append("usage", rows(3), batch_id="2")
+
+
 # -- what is read ------------------------------------------------------------------------------------------
 
 
@@ -183,7 +214,7 @@ def test_a_query_for_one_partition_reads_no_file_of_another(lake: Lake, tmp_path
         file.write_bytes(b"no Parquet at all")
     answer = lake.query("SELECT number FROM usage WHERE vo = ?", ["cms"], tables=["usage"])
     assert answer.to_pylist() == [{"number": 1}]
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Permanent):
         numbers(lake)
 
 

@@ -10,8 +10,6 @@ Fields that are not known do not enter the content: a field that a later release
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -21,8 +19,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from opengoc.accounting.table import RECORD, TABLE
-from opengoc.base.errors import Temporary
-from opengoc.store.lake import Lake
+from opengoc.store.lake import Lake, asking
 
 #: Rows that one thread works on at a time.
 _ROWS_A_THREAD = 16_384
@@ -103,7 +100,10 @@ class Sorted:
 
 
 class Known:
-    """What the lake holds, as digests; to be told what is added. Close it after use. Raises Temporary."""
+    """What the lake holds, as digests; to be told what is added. Close it after use.
+
+    Raises Temporary when memory or disk run out, Permanent for a damaged file of the lake.
+    """
 
     def __init__(self, lake: Lake, *, without: str = "") -> None:
         """The lake is asked when it is needed, leaving out the rows of the batch ``without``."""
@@ -131,7 +131,7 @@ class Known:
         if self._opened is None:
             self._version = self._lake.version(TABLE)
             self._opened = self._lake.connection(TABLE, as_of_version=self._version)
-            with _translated():
+            with asking():
                 self._opened.execute(_LOAD, {"without": self._without})
         return self._opened
 
@@ -178,20 +178,12 @@ class Known:
         self.in_step()
 
     def _ask(self, sql: str, params: object = None) -> duckdb.DuckDBPyConnection:
-        with _translated():
+        with asking():
             return self._connection.execute(sql, params)
 
     def _rows(self, sql: str) -> pyarrow.Table:
-        with _translated():
+        with asking():
             return self._connection.sql(sql).to_arrow_table()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
 
 
 def without_separator(read: pyarrow.Table) -> pyarrow.Table:

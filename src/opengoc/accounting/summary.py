@@ -24,7 +24,7 @@ from opengoc.base.interval import Interval, day
 from opengoc.store import facts
 from opengoc.store.database import Database
 from opengoc.store.engine import DuckDb
-from opengoc.store.lake import Changes, Lake
+from opengoc.store.lake import Changes, Lake, asking
 
 if TYPE_CHECKING:
     from opengoc.accounting.usage import Question
@@ -192,7 +192,7 @@ def _added(lake: Lake, version: int, changes: Changes) -> set[Partition]:
     days = sorted(map(date.fromisoformat, changes.partitions))
     batches = pyarrow.array(sorted(changes.batches), pyarrow.string())
     bounds = {"first": days[0], "last": days[-1]}
-    with lake.connection(table.TABLE, as_of_version=version) as connection:
+    with lake.connection(table.TABLE, as_of_version=version) as connection, asking():
         connection.register("days", pyarrow.table({"ended_on": pyarrow.array(days, pyarrow.date32())}))
         connection.register("batches", pyarrow.table({"batch_id": batches}))
         connection.execute(_ADDED, bounds)
@@ -243,7 +243,7 @@ def _beside_untouched(
     lake: Lake, at: int | None, computed: pyarrow.Table, touched: Collection[Partition]
 ) -> pyarrow.Table:
     """What was computed, and the rows of other sources of the same days as they are."""
-    with lake.connection(SUMMARY_TABLE, as_of_version=at) as connection:
+    with lake.connection(SUMMARY_TABLE, as_of_version=at) as connection, asking():
         connection.register("touched", _table(touched))
         connection.register("computed", computed)
         rows = connection.sql(

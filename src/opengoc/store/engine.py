@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow
 
-from opengoc.base.errors import Temporary
-from opengoc.store.lake import Lake
+from opengoc.store.lake import Lake, asking
 
 if TYPE_CHECKING:
     import ibis
@@ -47,16 +46,11 @@ class DuckDb:
         self._connection.close()
 
     def ask(self, question: ibis.Table, beside: Mapping[str, pyarrow.Table]) -> pyarrow.Table:
-        """The rows. Raises Temporary when memory or disk run out."""
-        # Loaded with the connection, and not before: commands that ask nothing start without it.
-        import duckdb
-
+        """The rows. Raises Temporary when memory or disk run out, Permanent for a damaged file."""
         for name, rows in beside.items():
             self._connection.register(name, rows)
-        try:
+        with asking():
             return told_as(question, self._connection.sql(sql_of(question, "duckdb")).to_arrow_table())
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
 
 
 def sql_of(question: ibis.Table, dialect: str) -> str:

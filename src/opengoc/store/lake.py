@@ -12,7 +12,8 @@ import json
 import random
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset
 
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
+#: How DuckDB says that the fault lies with the files of a table, not with the question.
+_OF_THE_FILES = re.compile(r"stream registered as|arrow_scan|get_next")
 #: Tries against other writers before an append gives up as Temporary.
 _COMMIT_TRIES = 20
 #: Versions are the evidence behind published reports: each stays readable for a year and a month. Files that
@@ -221,18 +224,17 @@ class Lake:
         """The answer to one SQL query over ``tables``; ``params`` fill ``?`` or ``$name``.
 
         Raises InvalidInput when DuckDB refuses the query or its values, Temporary when memory or disk run
-        out.
+        out, Permanent when a file is damaged or gone.
         """
         import duckdb
 
         with self.connection(*tables, as_of_version=as_of_version) as connection:
             try:
-                answer = connection.sql(sql, params=params or None)
-                if answer is None:
-                    raise InvalidInput("query", sql, "must be one query that answers rows")
-                return answer.to_arrow_table()
-            except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-                raise Temporary(f"the lake cannot be asked now: {error}", retry_after=60.0) from error
+                with asking():
+                    answer = connection.sql(sql, params=params or None)
+                    if answer is None:
+                        raise InvalidInput("query", sql, "must be one query that answers rows")
+                    return answer.to_arrow_table()
             except duckdb.Error as error:
                 raise InvalidInput("query", sql, str(error)) from error
 
@@ -289,9 +291,17 @@ class Lake:
         return _TABLE.fullmatch(name) is not None and self._open(name) is not None
 
     def _open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        path = self._path(table)
         try:
-            return DeltaTable(self._path(table), version=version)
+            return DeltaTable(path, version=version)
         except TableNotFoundError:
+            rows = any(path.glob("*/*.parquet")) or any(path.glob("*.parquet"))
+            # In this order: another writer makes the log first.
+            if rows and not DeltaTable.is_deltatable(path):
+                # Taken for a table that never was, all of them would be gone in silence.
+                raise Permanent(
+                    f"table {table} has lost its log {path / '_delta_log'}: restore it from a backup"
+                ) from None
             return None
         except (OSError, DeltaError) as error:
             raise _translate(table, error) from error
@@ -325,6 +335,27 @@ class Lake:
         if schema is None:
             raise InvalidInput("table", table, "is not in the lake, and nothing declares it")
         return pyarrow.dataset.dataset(schema.empty_table())
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """A block in which DuckDB reads tables of the lake.
+
+    Raises Temporary when memory or disk run out, Permanent when a file of a table is damaged or gone, and
+    DuckDB's own error for a question that it refuses.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise Temporary(f"the lake cannot be read now: {error}", retry_after=60.0) from error
+    except duckdb.Error as error:
+        if _OF_THE_FILES.search(str(error)) is None:
+            raise
+        raise Permanent(
+            f"a file of the lake is damaged or gone: restore it from a backup ({error})"
+        ) from error
 
 
 def _create(path: Path, schema: pyarrow.Schema, partition_by: Sequence[str] | None) -> DeltaTable:
