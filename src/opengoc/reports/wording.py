@@ -184,7 +184,7 @@ def reading_order(report: Report) -> tuple[Section, ...]:
 
 
 def corrections_section(corrections: tuple[Correction, ...]) -> Section:
-    """Every changed figure: old → new, with what caused it."""
+    """Every changed figure: old → new, with what caused it; weeks before other reports, the newest first."""
     rows = tuple(
         (
             f"{item.week} revision {item.revision}" + ("" if item.published else ", not yet reissued"),
@@ -195,7 +195,9 @@ def corrections_section(corrections: tuple[Correction, ...]) -> Section:
             item.new if item.new is not None else "no longer reported",
             causes_text(item.causes),
         )
-        for item in corrections
+        for item in sorted(
+            corrections, key=lambda item: (item.week[:1].isdigit(), item.week, item.revision), reverse=True
+        )
     )
     table = Table(title="", columns=("Report", "Figure", "Was", "Is", "Cause"), rows=rows)
     return Section(

@@ -14,10 +14,11 @@ from opengoc.base.figure import Figure
 from opengoc.reports.compare import Change, corrections
 from opengoc.reports.document import content_hash, from_json, to_json
 from opengoc.reports.inputs import ReportInputs
-from opengoc.reports.model import Cause, Correction, Report
+from opengoc.reports.model import Cause, Correction, Report, Table
 from opengoc.reports.render import html, markdown, text, twiki
 from opengoc.reports.render import json as json_format
 from opengoc.reports.weekly import build
+from opengoc.reports.wording import corrections_section
 
 LATE = Change(cause=Cause(what="412 late records of site-history"), families=frozenset({"usage"}))
 CANCELLED = Change(
@@ -130,3 +131,26 @@ def test_every_format_lists_the_corrections(report: Report) -> None:
         page = " ".join(render(revised).split())
         for words in ("revision 2", "1,200", "1,417", "412 late", "site administrator"):
             assert words in page, render.__module__
+
+
+def test_corrections_are_read_newest_first_and_weeks_before_other_reports() -> None:
+    old = Figure.known("wall_hours", 1, "hours", as_of=AS_OF)
+    found = [
+        Correction(week=name, revision=revision, old=replace(old, dimensions={"vo": vo}), new=None)
+        for name, revision, vo in (
+            ("2026-W44", 1, "cms"),
+            ("2026-W44", 1, "ligo"),
+            ("2026-W44", 2, "cms"),
+            ("A/R 2026-10", 1, "cms"),
+            ("2026-W45", 1, "cms"),
+        )
+    ]
+    (table,) = corrections_section(tuple(found)).blocks
+    assert isinstance(table, Table)
+    assert [(row[0], row[1]) for row in table.rows] == [
+        ("2026-W45 revision 1", "Wall hours of pilots — vo cms"),
+        ("2026-W44 revision 2", "Wall hours of pilots — vo cms"),
+        ("2026-W44 revision 1", "Wall hours of pilots — vo cms"),
+        ("2026-W44 revision 1", "Wall hours of pilots — vo ligo"),
+        ("A/R 2026-10 revision 1", "Wall hours of pilots — vo cms"),
+    ]
