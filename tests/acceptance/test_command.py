@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -87,6 +88,52 @@ def test_a_home_on_a_file_says_what_is_wrong(tmp_path: Path) -> None:
     done = goc(tmp_path / "home", "registry", "show")
     assert done.returncode == 1
     assert "cannot make the home" in done.stderr
+
+
+def test_a_home_on_a_file_is_no_crash_of_commands_that_ask_no_database(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    done = goc(tmp_path / "home", "factory", "status")
+    assert done.returncode == 1
+    assert "Not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["probe", "list"], ["registry", "show", "--json"]])
+def test_a_full_disk_behind_standard_output_is_told(tmp_path: Path, words: list[str]) -> None:
+    program = "from opengoc.cli.main import run; run()"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--home", str(tmp_path), *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 4
+    assert "No space left on device; free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_argument_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    done = goc(tmp_path, "registry", "accesses", "M\udcfcller")
+    assert done.returncode == 3
+    assert "must be UTF-8" in done.stderr
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = goc(tmp_path / "home", "accounting", "export", "--week", "2026-W40", str(pipe))
+    assert done.returncode == 3
+    assert "must be a plain file" in done.stderr
+    assert pipe.is_fifo()
+
+
+def test_a_file_behind_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    link = tmp_path / "latest.json"
+    link.symlink_to(tmp_path / "records.json")
+    assert goc(tmp_path / "home", "accounting", "export", "--week", "2026-W40", str(link)).returncode == 0
+    assert link.is_symlink()
+    assert (tmp_path / "records.json").is_file()
 
 
 def test_the_command_answers_quickly(tmp_path: Path) -> None:

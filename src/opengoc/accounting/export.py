@@ -17,6 +17,7 @@ from opengoc.accounting.usage import standing
 from opengoc.accounting.writing import WRITERS
 from opengoc.base.errors import InvalidInput
 from opengoc.base.interval import Interval
+from opengoc.base.output import plain_file
 from opengoc.store.lake import Lake
 
 #: Formats that records are written in.
@@ -42,12 +43,13 @@ def export(lake: Lake, wanted: Wanted, form: str, to: Path) -> int:
     """
     if form not in FORMATS:
         raise InvalidInput("format", form, f"must be one of {', '.join(FORMATS)}")
+    target = plain_file(to)
     rows = standing(lake, window=wanted.window, as_of=wanted.as_of, kind=wanted.kind, source=wanted.source)
-    aside = to.with_name(f".{to.name}.part")
+    aside = target.with_name(f".{target.name}.part")
     try:
         with aside.open("wb") as file:
             _write(rows, form, file)
-        aside.replace(to)
+        aside.replace(target)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise InvalidInput(str(to), error.strerror, "cannot be written") from error

@@ -12,6 +12,7 @@ import typer
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.base.instant import utc_now
+from opengoc.base.output import plain_file
 from opengoc.cli.output import Json, emit, err, house_of, table
 from opengoc.factory.configuration import known_resources
 from opengoc.factory.entries import read_entries
@@ -113,10 +114,11 @@ def _refuse_to_lose(path: Path, text: str, *, force: bool) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.unfinished")
+    target = plain_file(path)
+    beside = target.with_name(f".{target.name}.unfinished")
     try:
         beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
         raise Permanent(f"cannot write {path}: {error}") from error
 

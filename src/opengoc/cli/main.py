@@ -5,9 +5,11 @@ Exit codes: 0 ok, 1 the answer is "no", 2 usage, 3 bad input, 4 temporary.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +20,7 @@ from typer.main import get_command as typer_command
 
 from opengoc import __version__
 from opengoc.app import House, default_home
-from opengoc.base.errors import GocError
+from opengoc.base.errors import GocError, InvalidInput, Temporary
 
 #: Noun → (module, help). A noun's module is imported only when it is used: ``goc --help`` stays instant.
 NOUNS = {
@@ -38,6 +40,9 @@ NOUNS = {
     "testbed": ("opengoc.cli.testbed", "Bring a grid up on this machine, and down again."),
 }
 
+_LOG = logging.getLogger(__name__)
+#: No space, or no quota left.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _COMPLETION = ("install_completion", "show_completion")
 
 
@@ -106,18 +111,50 @@ def _open(
 
 
 def run() -> None:
-    """Entry point of ``goc``: an error raised on purpose ends as one message and its exit code."""
+    """Entry point of ``goc``: an error raised on purpose ends as one message and its exit code.
+
+    So does what the system refuses (a full disk, a folder where a file should be); ``--verbose`` tells where.
+    """
     try:
-        app(prog_name="goc")
+        _refuse_unreadable(sys.argv[1:])
+        try:
+            app(prog_name="goc")
+        finally:
+            # Held back until the process ends, nobody could be told that it was not written.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except GocError as error:
         sys.stderr.write(f"goc: {error}\n")
         raise SystemExit(error.exit_code) from None
-    except PermissionError as error:
-        # A home or cache of another user, root's after a run with sudo for one: no fault of the program.
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"goc: {where}{error.strerror}; run as its owner, or give it to this user\n")
-        raise SystemExit(1) from None
     except BrokenPipeError:
         # The reader of a pipe went away (`goc … | head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         raise SystemExit(0) from None
+    except OSError as error:
+        _LOG.info("refused by the system", exc_info=True)
+        if error.errno in _FULL:
+            # What is still held back for a full disk fails again when the process ends.
+            _let_go_of_output()
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"goc: {where}{error.strerror or error}{_remedy(error)}\n")
+        raise SystemExit(Temporary.exit_code if error.errno in _FULL else 1) from None
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        # A home or cache of another user, root's after a run with sudo for one: no fault of the program.
+        return "; run as its owner, or give it to this user"
+    return "; free some space, then run again" if error.errno in _FULL else ""
+
+
+def _let_go_of_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _refuse_unreadable(words: Sequence[str]) -> None:
+    """Raise InvalidInput for bytes that are no text here: no store takes them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("argument", word, "must be UTF-8: check the terminal's LANG") from None
