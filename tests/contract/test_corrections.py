@@ -140,6 +140,8 @@ def test_a_rule_needs_a_reason_a_scope_and_a_value_that_can_be(database: Databas
         (Field.VO, "cms", {}),
         (Field.VO, "", {"vo": "uscms"}),
         (Field.PROCESSORS, "1.5", {"site": "A"}),
+        (Field.PROCESSORS, "nan", {"site": "A"}),
+        (Field.PROCESSORS, "inf", {"site": "A"}),
         (Field.HS06, "-1", {"site": "A"}),
     ):
         with pytest.raises(InvalidInput):

@@ -74,7 +74,8 @@ class Correction:
             number = float(self.value)
         except ValueError as error:
             raise InvalidInput(self.field.value, self.value, "must be a number") from error
-        whole = self.field is not Field.PROCESSORS or number == int(number)
+        # No whole number are those without an end, and what is none at all.
+        whole = self.field is not Field.PROCESSORS or number.is_integer()
         if not 0 < number < 10**9 or not whole:
             raise InvalidInput(self.field.value, self.value, "must be a number above 0; processors are whole")
 
