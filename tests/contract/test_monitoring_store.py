@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opengoc.base.interval import Interval
+from opengoc.base.units import SECONDS_PER_DAY
 from opengoc.monitoring import store
 from opengoc.monitoring.current import STATUS_FACT, current_statuses
-from opengoc.monitoring.model import CurrentStatus, ProbeResult, RunOutcome, Status, Target
+from opengoc.monitoring.model import MEASURED, CurrentStatus, ProbeResult, RunOutcome, Status, Target
+from opengoc.monitoring.profile import CarriedDaily, FreshFor
+from opengoc.monitoring.table import TABLE, rows
+from opengoc.monitoring.timeline import Reading, Sample, in_order
 from opengoc.store.database import Database, open_database
 from opengoc.store.facts import history
 from opengoc.store.lake import Lake
@@ -108,6 +113,65 @@ def test_samples_are_the_results_as_seconds(kept: Kept) -> None:
     assert {metric: sorted(samples) for metric, samples in got[CE].items()} == {
         "ce-job": [(first, Status.OK), (first + 60, Status.CRITICAL)],
         "ping": [(first, Status.OK)],
+    }
+
+
+def one_by_one(samples: list[Sample], standing: FreshFor | CarriedDaily) -> list[Reading]:
+    """What ``readings`` gives of one metric, put together in the plainest way."""
+    found: list[Reading] = []
+    for at, status in in_order(samples):
+        first, last, before = found[-1] if found else (at, at, None)
+        if isinstance(standing, FreshFor):
+            apart = at - last >= standing.seconds or status is Status.UNKNOWN
+        else:
+            apart = at // SECONDS_PER_DAY != last // SECONDS_PER_DAY
+        if status is before and not apart:
+            found[-1] = (first, at, status)
+        else:
+            found.append((at, at, status))
+    return found
+
+
+@given(
+    told=st.lists(
+        st.tuples(
+            st.sampled_from(["ITB-CE", "ITB-SE"]),
+            st.sampled_from(["ce-job", "ping"]),
+            # Within seconds of one another, as far apart as a result stands, and on both sides of midnight.
+            st.sampled_from([0, 1, 2, 99, 100, 101, 199, 200, 201, 43_199, 43_200, 43_201, 129_600]),
+            st.sampled_from(sorted(MEASURED)),
+        ),
+        max_size=40,
+    ),
+    standing=st.sampled_from(
+        [
+            CarriedDaily(absent=Status.MISSING),
+            FreshFor(seconds=100, ignore_unknown=True, absent=Status.UNKNOWN),
+            FreshFor(seconds=1, ignore_unknown=False, absent=Status.UNKNOWN),
+        ]
+    ),
+)
+@settings(max_examples=40, deadline=None)
+def test_readings_are_the_samples_put_together(
+    tmp_path_factory: pytest.TempPathFactory,
+    told: list[tuple[str, str, int, Status]],
+    standing: FreshFor | CarriedDaily,
+) -> None:
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    store.declare(lake)
+    results = [
+        replace(
+            result(0, status, metric=metric), resource=resource, at=NOON + timedelta(seconds=after, days=-1)
+        )
+        for resource, metric, after, status in told
+    ]
+    window = Interval(DAY.start - timedelta(days=1), DAY.end)
+    # In two batches: of one second, the results may lie in either.
+    for batch, some in enumerate((results[::2], results[1::2])):
+        lake.append(TABLE, rows(some, NOON), batch_id=f"{batch}", partition_by=["day"])
+    assert store.readings(lake, window, standing) == {
+        target: {metric: one_by_one(samples, standing) for metric, samples in by_metric.items()}
+        for target, by_metric in store.samples(lake, window).items()
     }
 
 

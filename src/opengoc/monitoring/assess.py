@@ -49,8 +49,13 @@ class Assessment:
 
     def spells(self, site: str) -> list[tuple[Interval, Status]]:
         """The states of a site over the window, downtimes laid over, in order and without holes."""
-        runs = self.sites[site].timeline(Layer.OVERLAID).runs()
-        return [(Interval(_moment(start), _moment(end)), state) for start, end, state in runs]
+        timeline = self.sites[site].timeline(Layer.OVERLAID)
+        starts = [_moment(at) for at, _ in timeline.changes]
+        ends = [*starts[1:], _moment(timeline.end)]
+        return [
+            (Interval(start, end), state)
+            for start, end, (_, state) in zip(starts, ends, timeline.changes, strict=True)
+        ]
 
     def _figure(self, name: str, site: str, ratio: Ratio) -> Figure:
         percent = ratio.percent

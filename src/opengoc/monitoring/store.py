@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy
 import pyarrow
 import pyarrow.compute
 
@@ -171,53 +172,68 @@ def readings(
     if resources is not None:
         where += " AND list_contains($resources, resource)"
         params["resources"] = sorted(resources)
-    if isinstance(standing, FreshFor):
-        cut = f"heard - heard_before >= {int(standing.seconds)} OR gravity = {GRAVITY[Status.UNKNOWN]}"
-    else:
-        cut = f"heard // {SECONDS_PER_DAY} <> heard_before // {SECONDS_PER_DAY}"
     found = lake.query(
-        _READINGS_SQL.format(table=TABLE, where=where, gravity=GRAVITY_SQL, cut=cut),
+        # Strings are grouped once; all else is done on numbers.
+        f"SELECT resource, service, metric, list({_WEIGHT_SQL}) AS weights FROM {TABLE} WHERE {where}"
+        " GROUP BY ALL",
         params,
         tables=[TABLE],
         as_of_version=table_version,
     )
+    lists = found.column("weights").combine_chunks()
+    lengths = pyarrow.compute.list_value_length(lists).to_numpy()
+    runs = _runs(pyarrow.compute.list_flatten(lists).to_numpy(), lengths, standing)
+    # One conversion instead of one for each metric.
+    first, last, gravity, counts = (column.tolist() for column in runs)
+    got = list(zip(first, last, [_BY_GRAVITY[rank] for rank in gravity], strict=True))
     by_target: dict[Target, dict[str, list[Reading]]] = {}
-    names = [found.column(name).to_pylist() for name in ("resource", "service", "metric", "readings")]
-    # All lists of a column end to end: one conversion instead of one for each metric.
-    first, last, gravity = (
-        pyarrow.compute.list_flatten(found.column(name)).to_numpy().tolist()
-        for name in ("first", "last", "gravity")
-    )
-    states = [_BY_GRAVITY[rank] for rank in gravity]
+    names = [found.column(name).to_pylist() for name in ("resource", "service", "metric")]
     begin = 0
-    for resource, service, metric, count in zip(*names, strict=True):
-        end = begin + count
-        got = list(zip(first[begin:end], last[begin:end], states[begin:end], strict=True))
-        by_target.setdefault(Target(resource, service), {})[metric] = got
-        begin = end
+    for resource, service, metric, count in zip(*names, counts, strict=True):
+        by_target.setdefault(Target(resource, service), {})[metric] = got[begin : begin + count]
+        begin += count
     return by_target
 
 
-# One result a second, the graver; then runs of equal ones, cut where they must not be joined.
-_READINGS_SQL = """
-WITH each_second AS (
-    SELECT resource, service, metric, epoch(probed_at)::BIGINT AS heard, max({gravity}) AS gravity
-    FROM {table} WHERE {where} GROUP BY ALL
-), preceded AS (
-    SELECT *, lag(heard) OVER w AS heard_before, lag(gravity) OVER w AS before
-    FROM each_second WINDOW w AS (PARTITION BY resource, service, metric ORDER BY heard)
-), numbered AS (
-    SELECT *, sum((before IS NULL OR gravity <> before OR {cut})::INT)
-        OVER (PARTITION BY resource, service, metric ORDER BY heard) AS run
-    FROM preceded
-), runs AS (
-    SELECT resource, service, metric, min(heard) AS first, max(heard) AS last, any_value(gravity) AS gravity
-    FROM numbered GROUP BY resource, service, metric, run
-)
-SELECT resource, service, metric, count(*) AS readings, list(first ORDER BY first) AS first,
-       list(last ORDER BY first) AS last, list(gravity ORDER BY first) AS gravity
-FROM runs GROUP BY ALL
-"""
+#: Second and gravity of a result as one number: in order of time, within a second by gravity.
+_WEIGHT_SQL = f"epoch(probed_at)::BIGINT * 8 + {GRAVITY_SQL}"
+
+_Numbers = numpy.ndarray[Any, numpy.dtype[Any]]
+
+
+def _runs(
+    weights: _Numbers, lengths: _Numbers, standing: FreshFor | CarriedDaily
+) -> tuple[_Numbers, _Numbers, _Numbers, _Numbers]:
+    """First and last second and gravity of every reading, metric by metric, and how many each metric has.
+
+    ``weights``: those of the metrics one after the other, in any order within each; ``lengths``: how many of
+    them each metric has. One result a second counts, the graver; runs of equal ones are readings, cut where
+    they must not be joined.
+    """
+    metric = numpy.repeat(numpy.arange(len(lengths)), lengths)
+    lowest = weights.min(initial=0)
+    span = weights.max(initial=0) - lowest + 1
+    # Numbers that lie apart for each metric: sorted all at once, each metric stays where it is.
+    weights = numpy.sort(metric * span + (weights - lowest)) - metric * span + lowest
+    heard, gravity = weights // 8, weights % 8
+    # The last of a second is the gravest.
+    gravest = _last_of_each(metric, heard)
+    metric, heard, gravity = metric[gravest], heard[gravest], gravity[gravest]
+    if isinstance(standing, FreshFor):
+        apart = numpy.diff(heard) >= standing.seconds
+        apart |= gravity[1:] == GRAVITY[Status.UNKNOWN]
+    else:
+        apart = numpy.diff(heard // SECONDS_PER_DAY) != 0
+    apart |= (numpy.diff(gravity) != 0) | (numpy.diff(metric) != 0)
+    ends = numpy.append(apart, True)[: len(heard)]
+    begins = numpy.append(True, apart)[: len(heard)]
+    counts = numpy.bincount(metric[begins], minlength=len(lengths))
+    return heard[begins], heard[ends], gravity[begins], counts
+
+
+def _last_of_each(metric: _Numbers, heard: _Numbers) -> _Numbers:
+    differs = (numpy.diff(metric) != 0) | (numpy.diff(heard) != 0)
+    return numpy.append(differs, True)[: len(heard)]
 
 
 def _within(window: Interval, as_of: datetime | None) -> tuple[str, dict[str, Any]]:
