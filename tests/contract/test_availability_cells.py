@@ -55,6 +55,19 @@ def test_what_was_computed_is_not_computed_again(centre: Centre) -> None:
     assert not any(cell.fresh for cell in again.values())
 
 
+def test_what_was_kept_is_read_back_as_it_was_counted(centre: Centre) -> None:
+    centre.announce("dt", "ce3", MONDAY + 6 * HOUR, MONDAY + 30 * HOUR)
+    counted, kept = (
+        Availability(centre.lake, centre.database).days(ARGO_EGI, start=MONDAY, end=MONDAY + 4 * DAY, now=NOW)
+        for _ in range(2)
+    )
+    assert counted.keys() == kept.keys()
+    for key, cell in kept.items():
+        assert tuple(cell.counts) == tuple(counted[key].counts) == cell.counts[:]
+        assert (cell.of_site, cell.inputs) == (counted[key].of_site, counted[key].inputs)
+        assert cell.counts and len(cell.counts) == len(counted[key].counts)
+
+
 def test_a_cancelled_downtime_dirties_the_days_of_its_site_that_it_covered_and_no_other(
     centre: Centre,
 ) -> None:

@@ -8,10 +8,11 @@ and profile. A late downtime empties the second only. ``inputs`` is the hash of 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, overload
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from opengoc.base.ids import canonical_json, digest
@@ -47,7 +48,7 @@ class Cell:
     #: Endpoints before downtimes; left out of a cell that is counted.
     measured: Mapping[Endpoint, Timeline]
     #: Every node from the endpoints to the site, the site last; empty: to be counted again.
-    counts: tuple[DayCount, ...] = ()
+    counts: Sequence[DayCount] = ()
     #: SHA-256 of everything the counts follow from; empty as long as nothing is counted.
     inputs: str = ""
     #: Whether it was computed now, not read.
@@ -99,7 +100,10 @@ def read(
 ) -> dict[SiteDay, Cell]:
     """The cells of [start, end) that are there: counted, or else what was measured."""
     wanted = and_(ar_cells.c.profile == profile.digest, ar_cells.c.day >= start, ar_cells.c.day < end)
-    query = select(ar_cells).where(wanted)
+    # What was measured is long, and asked for only where it is still to be counted.
+    uncounted = case((ar_cells.c.counts.is_(None), ar_cells.c.measured)).label("measured")
+    chosen = (ar_cells.c.site, ar_cells.c.day, uncounted, ar_cells.c.counts, ar_cells.c.inputs)
+    query = select(*chosen).where(wanted)
     if sites is not None:
         query = query.where(ar_cells.c.site.in_(list(sites)))
     return {
@@ -107,7 +111,7 @@ def read(
             site=row.site,
             day=row.day,
             measured={} if row.counts is not None else _measured_of(row.site, row.day, row.measured),
-            counts=() if row.counts is None else _counts_of(row.day, row.counts),
+            counts=() if row.counts is None else _Kept(row.day, row.counts),
             inputs=row.inputs,
         )
         for row in conn.execute(query)
@@ -185,16 +189,42 @@ def _counts_text(counts: Iterable[DayCount]) -> str:
     )
 
 
-def _counts_of(day: int, content: str) -> tuple[DayCount, ...]:
-    return tuple(
-        DayCount(
-            level=level,
-            name=tuple(name),
-            day=day,
-            measured=_seconds_of(layers[0]),
-            overlaid=_seconds_of(layers[-1]),
-        )
-        for level, name, *layers in json.loads(content)
+class _Kept(Sequence[DayCount]):
+    """Counters in the text they are kept as, read when they are asked for: most ask for the site's alone."""
+
+    def __init__(self, day: int, content: str) -> None:
+        self._day = day
+        self._content = content
+
+    def __bool__(self) -> bool:
+        return self._content != "[]"
+
+    def __len__(self) -> int:
+        return len(json.loads(self._content))
+
+    @overload
+    def __getitem__(self, index: int) -> DayCount: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[DayCount, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> DayCount | tuple[DayCount, ...]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        return _count_of(self._day, json.loads(self._content)[index])
+
+    def __iter__(self) -> Iterator[DayCount]:
+        return (_count_of(self._day, each) for each in json.loads(self._content))
+
+
+def _count_of(day: int, kept: Sequence[Any]) -> DayCount:
+    level, name, *layers = kept
+    return DayCount(
+        level=level,
+        name=tuple(name),
+        day=day,
+        measured=_seconds_of(layers[0]),
+        overlaid=_seconds_of(layers[-1]),
     )
 
 

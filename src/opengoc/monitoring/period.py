@@ -14,7 +14,7 @@ from opengoc.base.ids import canonical_json, digest
 from opengoc.base.instant import YEARS
 from opengoc.base.interval import Interval, week
 from opengoc.base.units import SECONDS_PER_DAY
-from opengoc.monitoring import argo, circumstances, federation, store
+from opengoc.monitoring import argo, federation, store
 from opengoc.monitoring.assess import assess, lacking_text
 from opengoc.monitoring.availability import DayCount, Ratio, day_counts, over_days
 from opengoc.monitoring.federation import Federation
@@ -187,15 +187,15 @@ def assess_period(
     over = min(end, today)
     counts: defaultdict[str, list[DayCount]] = defaultdict(list)
     hashes: defaultdict[str, list[str]] = defaultdict(list)
+    kept = availability or Availability(lake, database)
     if start < over:
-        kept = availability or Availability(lake, database)
         found = kept.days(profile, start=start, end=over, now=now, sites=sites)
         for (site, _), cell in sorted(found.items(), key=lambda item: item[0]):
             counts[site].append(cell.of_site)
             hashes[site].append(cell.inputs)
     with database.read() as conn:
         groups = federation.federations(conn)
-        known = circumstances.read(conn, window=window) if today < end and start < now.timestamp() else None
+        known = kept.circumstances(conn, window) if today < end and start < now.timestamp() else None
     if known is not None:
         running = Interval(max(window.start, datetime.fromtimestamp(today, UTC)), now + timedelta(seconds=1))
         assessed = assess(lake, known, window=running, profile=profile, as_of=now)

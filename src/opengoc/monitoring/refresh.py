@@ -92,8 +92,7 @@ class Availability:
         window = Interval(_moment(start), _moment(end))
         with self._database.read() as conn:
             cursor = ledger.cursor(conn, _CURSOR)
-            known = self._standing(conn)
-            known = circumstances.with_downtimes(conn, known, window=window, sites=sites)
+            known = self.circumstances(conn, window, sites=sites)
             there = cells.read(conn, profile, start=start, end=end, sites=sites)
         names = known.site_names() if sites is None else set(sites)
         wanted = {(site, day) for site in names for day in range(start, end, SECONDS_PER_DAY)}
@@ -105,6 +104,12 @@ class Availability:
             made = _measure(self._lake, known, profile, piece, now=now)
             found |= self._count(made, known, profile, cursor)
         return found
+
+    def circumstances(
+        self, conn: Connection, window: Interval, *, sites: Collection[str] | None = None
+    ) -> Circumstances:
+        """The circumstances as they stand, with the downtimes that touch a window; of some sites, or all."""
+        return circumstances.with_downtimes(conn, self._standing(conn), window=window, sites=sites)
 
     def _count(
         self, measured: Iterable[Cell], known: Circumstances, profile: Profile, cursor: object
