@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from opengoc.factory.entries import Entry
     from opengoc.flows.weekly import Stores
     from opengoc.monitoring.probes.check import Check
+    from opengoc.registry.past import PastRegistries
     from opengoc.registry.snapshot import Registry
     from opengoc.store.database import Database
     from opengoc.store.lake import Lake
@@ -286,17 +287,22 @@ class House:
             if each.settled_at is not None and each.settled_at <= as_of
         )
 
-    def report_stores(self) -> Stores:
-        """What the weekly report is gathered from."""
+    def report_stores(self, registry: Registry | None = None, past: PastRegistries | None = None) -> Stores:
+        """What the weekly report is gathered from.
+
+        ``registry``: the one that stands, ``past``: those of other moments, where the caller holds them.
+        """
         from opengoc.flows.weekly import Stores
         from opengoc.monitoring.profile import profile
+        from opengoc.registry.past import PastRegistries
 
-        with self.checks() as (_, checks):
+        with self.checks(registry) as (_, checks):
             intervals = {(check.metric, check.target): check.interval_seconds for check in checks}
         entries, unknown = self.entries()
         return Stores(
             database=self.database,
             lake=self.lake,
+            registries=past or PastRegistries(self.database),
             accounting=self.accounting_sources(),
             intervals=intervals,
             profile=profile(self.settings.probes.profile),

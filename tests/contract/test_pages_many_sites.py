@@ -14,12 +14,18 @@ from tests.contract.late_correction import NOW, PROFILE, SITE, WEEK, published_w
 
 from opengoc.app import House
 from opengoc.base.instant import utc_now
-from opengoc.base.interval import week, week_name
+from opengoc.base.interval import Interval, week, week_name
 from opengoc.flows import availability
 from opengoc.flows.availability import Centre
+from opengoc.flows.publication import draft
 from opengoc.monitoring import store
 from opengoc.monitoring.model import ProbeResult, Status
 from opengoc.monitoring.profile import PROFILES
+from opengoc.registry.downtime import Severity
+from opengoc.registry.live import LiveRegistry
+from opengoc.registry.past import PastRegistries
+from opengoc.registry.store import add_downtime
+from opengoc.reports.render import json
 from opengoc.web.drafts import Drafts
 from opengoc.web.server import create_app
 
@@ -104,7 +110,8 @@ def test_a_choice_that_means_nothing_is_no_missing_page_and_leads_back(
 def test_who_looks_while_a_draft_is_built_is_shown_the_one_before(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drafts = Drafts(house)
+    live, past = LiveRegistry(house.database), PastRegistries(house.database)
+    drafts = Drafts(house=house, live=live, past=past)
     before = drafts.this_week()
     moment = utc_now() + timedelta(minutes=5)
     monkeypatch.setattr("opengoc.web.drafts.utc_now", lambda: moment)
@@ -115,6 +122,31 @@ def test_who_looks_while_a_draft_is_built_is_shown_the_one_before(
         looking.join(timeout=20)
         assert found == [before]
     assert drafts.of(before.week).as_of == moment
+
+
+def test_a_draft_says_what_was_known_when_it_was_made(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, past = LiveRegistry(house.database), PastRegistries(house.database)
+    drafts = Drafts(house=house, live=live, past=past)
+    moment = utc_now() + timedelta(minutes=10)
+    week = week_name(utc_now())
+    for minute, resource in enumerate(("", "ITB-CONDOR-CE", "ITB-SLURM-CE")):
+        if resource:
+            with house.database.begin() as conn:
+                add_downtime(
+                    conn,
+                    resource=resource,
+                    interval=Interval(moment, moment + timedelta(hours=1)),
+                    severity=Severity.OUTAGE,
+                    description=f"work at {resource}",
+                    who="test",
+                )
+        at = moment + timedelta(minutes=minute)
+        monkeypatch.setattr("opengoc.web.drafts.utc_now", lambda at=at: at)
+        # Each time anew: what was shown before is not asked for.
+        drafts._kept = {}
+        said = json.render(drafts.of(week))
+        assert said == json.render(draft(house.report_stores(), week, as_of=at, now=at))
+        assert f"work at {resource}" in said or not resource
 
 
 def test_a_public_page_does_not_say_where_the_settings_lie(house: House) -> None:

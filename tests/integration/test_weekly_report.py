@@ -26,6 +26,7 @@ from opengoc.monitoring import store as probe_store
 from opengoc.monitoring.model import ProbeResult, Status, Target
 from opengoc.monitoring.profile import profile
 from opengoc.registry.downtime import Severity
+from opengoc.registry.past import PastRegistries
 from opengoc.registry.store import add_downtime, cancel_downtime, import_tree
 from opengoc.reports.document import content_hash
 from opengoc.reports.model import Report
@@ -125,6 +126,7 @@ def home(tmp_path: Path, sqlite_database: Database) -> Home:
     stores = Stores(
         database=sqlite_database,
         lake=Lake(tmp_path / "lake"),
+        registries=PastRegistries(sqlite_database),
         accounting=(source,),
         intervals={("ce", CE): 1800.0},
         profile=profile("argo-egi"),

@@ -19,6 +19,8 @@ def require_utc(moment: datetime, where: str) -> datetime:
     """``moment`` in UTC. Raises InvalidInput when it carries no time zone, or is in no year of UTC."""
     if moment.tzinfo is None:
         raise InvalidInput(where, moment.isoformat(), "needs a time zone, for example 2026-11-16T00:00:00Z")
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:

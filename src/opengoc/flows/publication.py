@@ -16,7 +16,6 @@ from opengoc.flows.availability import corrections_within
 from opengoc.flows.weekly import Stores, changes_after, gather
 from opengoc.monitoring import store as probe_store
 from opengoc.monitoring import table as probe_table
-from opengoc.registry.reading import load_registry
 from opengoc.reports import published as store
 from opengoc.reports.compare import Change, corrections
 from opengoc.reports.document import content_hash
@@ -126,8 +125,8 @@ def changes_between(stores: Stores, old: Publication, as_of: datetime) -> Iterat
     What happened after the publication, in a week that still ran, moves nothing it said: it is no change.
     """
     window = old.report.interval
+    registry = stores.registries.at(as_of)
     with stores.database.read() as conn:
-        registry = load_registry(conn, known_at=as_of)
         news = [f for f in changes_after(conn, old.feed, list(_FAMILIES)) if f.known_from <= as_of]
     for fact in news:
         if fact.kind == "downtime" and fact.valid.overlaps(window):

@@ -26,7 +26,7 @@ from opengoc.monitoring.current import current_statuses
 from opengoc.monitoring.model import Status, Target
 from opengoc.monitoring.profile import Profile
 from opengoc.monitoring.standing import service_states
-from opengoc.registry.reading import load_registry
+from opengoc.registry.past import PastRegistries
 from opengoc.registry.snapshot import Registry
 from opengoc.reports.cycles import HOLDS, CycleRow, QueueRow, factory_week, job_spells, pilot_spells
 from opengoc.reports.inputs import (
@@ -68,6 +68,8 @@ class Stores:
 
     database: Database
     lake: Lake
+    #: The registry as it was known at any moment.
+    registries: PastRegistries
     #: Every configured source of usage records.
     accounting: Sequence[Source] = ()
     #: Seconds between two runs of each check.
@@ -82,8 +84,8 @@ def gather(stores: Stores, week: str, *, as_of: datetime) -> ReportInputs:
     """All inputs of a week's report, as known at ``as_of``. Raises Temporary when a store is away."""
     window = week_interval(week)
     before = week_name(window.start - timedelta(days=1))
+    registry = stores.registries.at(as_of)
     with stores.database.read() as conn:
-        registry = load_registry(conn, known_at=as_of)
         submitted = _submitted(conn, window, as_of)
         notes = notes_of(conn, week, known_at=as_of)
         news = tuple(_downtime_news(conn, registry, window, as_of))

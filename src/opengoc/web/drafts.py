@@ -11,6 +11,8 @@ from opengoc.app import House
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name
 from opengoc.flows.publication import draft
+from opengoc.registry.live import LiveRegistry
+from opengoc.registry.past import PastRegistries
 from opengoc.reports.model import Report
 
 #: A draft is shown for so long before it is built anew; it says itself as of when it is.
@@ -33,6 +35,8 @@ class Drafts:
     """Drafts by week."""
 
     house: House
+    live: LiveRegistry
+    past: PastRegistries
     _kept: dict[str, _Kept] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -62,7 +66,8 @@ class Drafts:
 
     def _build(self, week: str, now: datetime) -> _Kept:
         begun = time.monotonic()
-        report = draft(self.house.report_stores(), week, as_of=now, now=now)
+        stores = self.house.report_stores(self.live.current()[0], self.past)
+        report = draft(stores, week, as_of=now, now=now)
         took = timedelta(seconds=time.monotonic() - begun)
         built = _Kept(built_at=now, until=now + took + max(_KEEP, took * _KEEP_TIMES), report=report)
         self._kept = {week: built} | {

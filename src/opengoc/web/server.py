@@ -56,7 +56,7 @@ _HEADERS = {
 
 def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     """The application. It looks at the grid every ``look_seconds`` while it serves."""
-    live = LiveRegistry(house.database)
+    live, past = LiveRegistry(house.database), PastRegistries(house.database)
     answers = Answers(live, clock())
     watch, upkeep = Watch(house, look_seconds), Upkeep(house, answers)
 
@@ -69,7 +69,8 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
         watch.stop()
 
     app = FastAPI(title="OpenGOC", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.house, app.state.watch, app.state.drafts = house, watch, Drafts(house)
+    app.state.house, app.state.watch = house, watch
+    app.state.drafts = Drafts(house=house, live=live, past=past)
     app.state.templates = Pages(house.settings.name)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     app.include_router(pages.router)
@@ -86,7 +87,7 @@ def create_app(house: House, *, look_seconds: float = 10.0) -> FastAPI:
     app.include_router(usage.router)
     app.state.live, app.state.sessions = live, Sessions(house=house, live=live)
     app.state.provider = login.provider_of(house)
-    app.state.past = PastRegistries(house.database)
+    app.state.past = past
     app.include_router(api_registry.router)
     app.include_router(api_downtimes.router)
     app.state.intake = Intake(house.lake, house.database, who="agents", clock=utc_now)
