@@ -91,14 +91,17 @@ def _stretches(places: Sequence[int], labels: Sequence[str]) -> str:
 def strip_letters(strip: Strip, interval: Interval) -> str:
     """The week as letters, one per six hours, a blank between days: ``UUUU UUXX ????``."""
     assert interval.end is not None
-    letters = []
-    start = interval.start
-    while start < interval.end:
-        step = Interval(start, min(start + _STEP, interval.end))
-        present = {spell.state for spell in strip.spells if spell.interval.overlaps(step)}
-        state = next((state for state in _GRAVITY if state in present), SpellState.UNKNOWN)
-        letters.append(SPELL_WORDS[state][1])
-        start += _STEP
+    present: list[set[SpellState]] = [set() for _ in range(-((interval.start - interval.end) // _STEP))]
+    # Each spell is looked at once, not once for every letter: there may be hundreds of them.
+    for spell in strip.spells:
+        start, end = max(spell.interval.start, interval.start), spell.interval.end or interval.end
+        end = min(end, interval.end)
+        if start < end:
+            # Rounded up: a letter begun is touched.
+            for n in range((start - interval.start) // _STEP, -((interval.start - end) // _STEP)):
+                present[n].add(spell.state)
+    states = (next((s for s in _GRAVITY if s in each), SpellState.UNKNOWN) for each in present)
+    letters = [SPELL_WORDS[state][1] for state in states]
     per_day = timedelta(days=1) // _STEP
     return " ".join("".join(letters[n : n + per_day]) for n in range(0, len(letters), per_day))
 

@@ -146,6 +146,30 @@ def test_letters_show_the_gravest_state_of_six_hours() -> None:
     assert letters.startswith("XXss s??? ????")
 
 
+@given(
+    edges=st.lists(st.integers(-30, 8 * 24 * 4), min_size=2, max_size=12, unique=True).map(sorted),
+    states=st.lists(st.sampled_from(list(SpellState)), min_size=11, max_size=11),
+    hours=st.integers(1, 7 * 24),
+)
+def test_each_letter_is_of_the_spells_that_touch_its_six_hours(
+    edges: list[int], states: list[SpellState], hours: int
+) -> None:
+    quarter, six = timedelta(minutes=15), timedelta(hours=6)
+    spells = tuple(
+        Spell(interval=Interval(MONDAY + a * quarter, MONDAY + b * quarter), state=state)
+        for (a, b), state in zip(pairwise(edges), states, strict=False)
+    )
+    end = MONDAY + timedelta(hours=hours)
+    letters = strip_letters(Strip(name="ITB-SLURM", spells=spells), Interval(MONDAY, end)).replace(" ", "")
+    steps = [MONDAY + n * six for n in range(-(-hours // 6))]
+    assert len(letters) == len(steps)
+    for letter, start in zip(letters, steps, strict=True):
+        step = Interval(start, min(start + six, end))
+        touching = tuple(spell for spell in spells if spell.interval.overlaps(step))
+        assert letter == strip_letters(Strip(name="ITB-SLURM", spells=touching), step)
+        assert touching or letter == "?"
+
+
 def test_a_day_to_come_lacks_nothing_and_carries_no_question_mark() -> None:
     root = fromstring(bars_svg(bars(known(3), unknown("not begun"), unknown("not read")), "p"))
     assert len(of_class(root, "state-ahead")) == 1
