@@ -35,8 +35,14 @@ def install(packages: list[str], tell: Callable[[str], None]) -> None:
         raise Permanent(f"{', '.join(packages)} must be installed by an administrator: {' '.join(command)}")
     tell(f"install {', '.join(packages)} (apt-get)")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # An image without package lists, or with old ones, cannot install: fetch them first.
-    for argv in ([*prefix, "apt-get", "update", "-qq"], [*prefix, *command]):
+    steps = (
+        # A package run that was interrupted leaves dpkg half-configured, and apt installs nothing then.
+        ["dpkg", "--configure", "-a"],
+        # An image without package lists, or with old ones, cannot install: fetch them first.
+        ["apt-get", "update", "-qq"],
+        command,
+    )
+    for argv in ([*prefix, *step] for step in steps):
         done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=900, check=False)
         if done.returncode != 0:
             raise Temporary(f"{' '.join(argv)} failed: {done.stderr.strip()[-400:]}")
