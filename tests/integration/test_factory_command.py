@@ -61,6 +61,20 @@ def test_daemons_that_do_not_answer_freeze_it_and_the_status_says_so(home: Path)
     assert [source["complete"] for source in status["sources"]] == [False, False, False]
     assert {row["limit"] for row in status["rows"]} == {"frozen"}
     assert status["age_seconds"] >= 0
+    # Nobody knows how many jobs wait: none of the counts is a zero, and the reason is said once.
+    said = goc(home, "factory", "status").stdout
+    assert "jobs ≥ 0 idle, ≥ 0 running, ≥ 0 match no entry" in said
+    assert said.count("≥ 0/0/0") == len(status["rows"])
+    assert said.count("jobs of pool-schedd") == 1
+
+
+@pytest.mark.parametrize("content", ["", '{"at": "2026-', "[]", '{"rows": [{}]}'])
+def test_a_damaged_status_is_named(home: Path, content: str) -> None:
+    (home / "factory").mkdir()
+    (home / "factory" / "status.json").write_text(content)
+    done = goc(home, "factory", "status")
+    assert done.returncode == 1
+    assert "status.json cannot be read" in done.stderr
 
 
 def test_what_is_probed_and_shown_is_in_force_and_not_what_the_files_say(home: Path) -> None:

@@ -222,10 +222,13 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
     state = f"frozen: {cycle.frozen}" if cycle.frozen else "whole"
     if cycle.frozen_vos:
         state = "frozen: " + "; ".join(f"{vo}: {why}" for vo, why in cycle.frozen_vos.items())
+    # Who did not answer may have any number of jobs: what is counted is the least there is.
+    jobs = "" if cycle.queues_complete else "≥ "
+    least = "" if cycle.is_complete else "≥ "
     title = (
         f"cycle of {format_instant(cycle.at.replace(microsecond=0))}, {age_seconds:.0f} s ago; "
-        f"jobs {cycle.idle_jobs} idle, {cycle.running_jobs} running, "
-        f"{cycle.unmatched_jobs} match no entry; {state}"
+        f"jobs {jobs}{cycle.idle_jobs} idle, {jobs}{cycle.running_jobs} running, "
+        f"{jobs}{cycle.unmatched_jobs} match no entry; {state}"
     )
     if cycle.failures:
         title += "; failed: " + "; ".join(cycle.failures)
@@ -244,13 +247,14 @@ def _cycle_text(cycle: Cycle, *, age_seconds: float = 0.0) -> object:
         (
             row.entry,
             row.vo,
-            row.matching_jobs,
+            f"{jobs}{row.matching_jobs}",
             row.requested,
             row.allowed,
             cycle.submitted.get((row.entry, row.vo), 0),
-            f"{row.limit.value}: {row.detail}" if row.detail else row.limit.value,
-            f"{row.idle}/{row.running}/{row.held}",
-            row.free_slots,
+            # Why all is frozen stands above.
+            f"{row.limit.value}: {row.detail}" if row.detail not in ("", cycle.frozen) else row.limit.value,
+            f"{least}{row.idle}/{row.running}/{row.held}",
+            f"{least}{row.free_slots}",
         )
         for row in cycle.rows
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow
 
+from opengoc.base.errors import Permanent
 from opengoc.base.ids import canonical_json, digest
 from opengoc.base.instant import format_instant, parse_instant
 from opengoc.base.interval import Interval
@@ -140,11 +141,18 @@ def write_status(folder: Path, cycle: Cycle) -> None:
 
 
 def read_status(folder: Path) -> Cycle | None:
-    """The last cycle; None before the first."""
+    """The last cycle; None before the first. Raises Permanent where its file is damaged."""
     try:
         content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+        return _read_cycle(content)
     except FileNotFoundError:
         return None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # Cut off by a power cut, or of a release that kept other things: the next cycle writes it anew.
+        raise Permanent(f"{folder / STATUS_FILE} cannot be read; the next cycle writes it anew") from error
+
+
+def _read_cycle(content: dict[str, Any]) -> Cycle:
     submitted = {(row["entry"], row["vo"]): row.pop("submitted") for row in content["rows"]}
     for row in content["rows"]:
         row["limit"] = Limit(row["limit"])
