@@ -99,6 +99,8 @@ def add(
 
     Several resources, or services with times of their own, are one announcement: all of it is taken or none.
     """
+    if not description.strip():
+        raise InvalidInput("--description", description, "say what is done: users and reports read it")
     house = house_of(ctx)
     now = utc_now().replace(microsecond=0)
     begins = parse_moment(start, "--start", now=now)
@@ -135,6 +137,8 @@ def change(
     as_json: Json = False,
 ) -> None:
     """Shorten, extend, move or correct a downtime, however late; every version stays on record."""
+    if all(said is None for said in (start, end, severity, service, description)):
+        raise InvalidInput("change", downtime_id, "say what: --start, --end, --severity, --service …")
     house = house_of(ctx)
     now = utc_now().replace(microsecond=0)
     with house.database.begin() as conn:
@@ -152,7 +156,7 @@ def change(
             why=why,
             interval=interval,
             services=service,
-            severity=_severity(severity) if severity else None,
+            severity=_severity(severity) if severity is not None else None,
             description=description,
             expect=version,
         )

@@ -165,6 +165,14 @@ def test_what_cannot_be_announced_ends_with_exit_code_3(goc: Goc, words: list[st
     assert message in goc(*words, "--severity", "outage", "--description", "x", code=3)
 
 
+def test_a_downtime_that_says_nothing_is_refused(goc: Goc) -> None:
+    words = ["ITB-SLURM-CE", "--end", "+1h", "--severity", "outage", "--description"]
+    assert "say what is done" in goc("downtime", "add", *words, " ", code=3)
+    made = goc.json("downtime", "add", *words, "disks")["id"]
+    assert "say what: --start" in goc("downtime", "change", made, "--why", "x", code=3)
+    assert "--severity: ''" in goc("downtime", "change", made, "--why", "x", "--severity", "", code=3)
+
+
 def test_an_export_imports_back_unchanged(goc: Goc, tmp_path: Path) -> None:
     goc("registry", "export", str(tmp_path / "out"))
     assert "nothing changed" in goc("registry", "import", str(tmp_path / "out"))
