@@ -113,6 +113,49 @@ def test_a_full_disk_behind_standard_output_is_told(tmp_path: Path, words: list[
     assert "Traceback" not in done.stderr
 
 
+def test_an_answer_from_a_home_that_was_not_there_says_so(tmp_path: Path) -> None:
+    asked = goc(tmp_path / "hmoe", "downtime", "list")
+    assert asked.returncode == 0
+    assert "hmoe was not there and was made" in asked.stderr
+    assert goc(tmp_path / "hmoe", "downtime", "list").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        # Of a variable of a script that is not set.
+        (["report", "publish", "--week", ""], "must be an ISO week"),
+        (["report", "mail", "--week", ""], "must be an ISO week"),
+        (["report", "deliveries", "--week", "2026-W54"], "must be an ISO week"),
+        (["accounting", "send", "--to", "http://[::1", "--token-file", "token"], "address of a receiver"),
+        (["accounting", "send", "--to", "http://a:99999/", "--token-file", "token"], "address of a receiver"),
+        (["accounting", "send", "--to", "http://a/", "--token-file", "token"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "goc.toml").write_text('[mail]\nsender = "a@example.org"\nrecipients = ["b@example.org"]\n')
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    done = goc(tmp_path, *[str(tmp_path / "token") if word == "token" else word for word in words])
+    assert done.returncode == 3
+    assert said in done.stderr
+
+
+def test_days_beyond_the_calendar_are_a_usage_error(tmp_path: Path) -> None:
+    assert goc(tmp_path, "accounting", "vacuum", "--older-than-days", "9" * 20, "--dry-run").returncode == 2
+
+
+def test_a_terminal_of_few_letters_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "goc.toml").write_text('name = "Łódź – Grid"\n')
+    program = "from opengoc.cli.main import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--home", str(tmp_path), "config", "check", "--json"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout.decode("latin-1"))["name"] == "Łódź – Grid"
+
+
 def test_an_argument_that_is_no_text_is_refused(tmp_path: Path) -> None:
     done = goc(tmp_path, "registry", "accesses", "M\udcfcller")
     assert done.returncode == 3

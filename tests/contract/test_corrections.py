@@ -139,6 +139,7 @@ def test_a_rule_needs_a_reason_a_scope_and_a_value_that_can_be(database: Databas
     for field, value, scope in (
         (Field.VO, "cms", {}),
         (Field.VO, "", {"vo": "uscms"}),
+        (Field.VO, " ", {"vo": "uscms"}),
         (Field.PROCESSORS, "1.5", {"site": "A"}),
         (Field.PROCESSORS, "nan", {"site": "A"}),
         (Field.PROCESSORS, "inf", {"site": "A"}),

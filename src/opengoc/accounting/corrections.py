@@ -64,7 +64,7 @@ class Correction:
             raise InvalidInput(
                 "scope", dict(self.scope), f"must name some of {', '.join(SCOPES)}, with values"
             )
-        if not self.value:
+        if not self.value.strip():
             raise InvalidInput("value", self.value, "must not be empty")
         if self.field in _NUMBERS:
             self._check_number()

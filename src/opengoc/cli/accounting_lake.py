@@ -16,6 +16,8 @@ from opengoc.flows import lakekeeping
 from opengoc.flows.lakekeeping import EVIDENCE, Place
 
 _TABLES = (TABLE, SUMMARY_TABLE)
+#: A century: what was kept longer is kept for ever.
+_MOST_DAYS = 36_500
 
 
 def summarise(ctx: typer.Context, as_json: Json = False) -> None:
@@ -35,7 +37,8 @@ def compact(ctx: typer.Context, as_json: Json = False) -> None:
 def vacuum(
     ctx: typer.Context,
     days: Annotated[
-        int, typer.Option("--older-than-days", help="Versions of so many days stay readable.")
+        int,
+        typer.Option("--older-than-days", max=_MOST_DAYS, help="Versions of so many days stay readable."),
     ] = EVIDENCE.days,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would go.")] = False,
     as_json: Json = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -28,11 +29,11 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Put files into the spool, and send what waits; exit code 4 while some of it has to wait."""
-    if not to.startswith(("http://", "https://")):
+    if not _is_address(to):
         raise InvalidInput("--to", to, "must be the address of a receiver")
     try:
         token = token_file.read_text().strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("--token-file", str(token_file), "cannot be read") from error
     waiting = Spool(spool or house_of(ctx).home / "spool")
     for path in files or ():
@@ -54,3 +55,12 @@ def send(
         raise Temporary(f"{sent.waiting} batches wait in the spool: {sent.reason}")
     if sent.refused:
         raise typer.Exit(1)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # A port beyond 65535, brackets that do not close.
+        return False

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,8 @@ NOUNS = {
 _LOG = logging.getLogger(__name__)
 #: No space, or no quota left.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: Nouns that are there to make a home.
+_MAKERS = ("demo", "testbed")
 _COMPLETION = ("install_completion", "show_completion")
 
 
@@ -108,6 +111,14 @@ def _open(
     house = House(home.absolute() if home is not None else default_home())
     ctx.obj = house
     ctx.call_on_close(house.close)
+    if not house.home.exists() and ctx.invoked_subcommand not in _MAKERS:
+        ctx.call_on_close(lambda: _tell_of_new(house.home))
+
+
+def _tell_of_new(home: Path) -> None:
+    """An answer from a home that was not there is none: most often another one was meant."""
+    if home.exists():
+        sys.stderr.write(f"goc: {home} was not there and was made: it held nothing; --home names another\n")
 
 
 def run() -> None:
@@ -115,6 +126,9 @@ def run() -> None:
 
     So does what the system refuses (a full disk, a folder where a file should be); ``--verbose`` tells where.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that knows Latin letters alone shows the others by their numbers, as JSON writes them.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _refuse_unreadable(sys.argv[1:])
         try:

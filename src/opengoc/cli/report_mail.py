@@ -87,6 +87,8 @@ def deliveries(ctx: typer.Context, week: Week = None, as_json: Json = False) -> 
     from opengoc.flows import mail as mailing
 
     house = house_of(ctx)
+    if week is not None:
+        week_interval(week)
     with house.database.read() as conn:
         items = tuple(item for item in mailing.deliveries(conn) if week in (None, item.week))
     alarms = mailing.alarms(items, utc_now()) if week is not None else alarms_of(house, utc_now())
@@ -115,7 +117,7 @@ def tell_alarms(alarms: tuple[str, ...]) -> None:
 
 def named_week(week: str | None, now: datetime) -> str:
     """The week asked for, else the one that runs. Raises InvalidInput for no week."""
-    name = week or week_name(now)
+    name = week_name(now) if week is None else week
     week_interval(name)
     return name
 
