@@ -184,27 +184,6 @@ def test_a_user_without_id_ranges_is_told_what_an_administrator_runs(tmp_path: P
     tools.require_id_ranges(tmp_path)
 
 
-def test_a_package_run_that_was_cut_off_is_finished_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # They stand for dpkg and apt-get after such a run: apt installs nothing until dpkg has finished it.
-    interrupted = tmp_path / "interrupted"
-    interrupted.touch()
-    for name, text in (
-        ("dpkg", f'[ "$*" != "--configure -a" ] || rm -f {interrupted}'),
-        (
-            "apt-get",
-            f'[ "$1" = update ] || [ ! -e {interrupted} ] || {{ echo "E: interrupted" >&2; exit 100; }}',
-        ),
-        ("sudo", 'shift; exec "$@"'),
-    ):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    tools.install(["bubblewrap"], lambda text: None)
-    assert not interrupted.exists()
-
-
 def test_an_interrupted_builder_is_given_time_to_clean_up(tmp_path: Path) -> None:
     # It stands for mmdebstrap in one thing: it needs a second to remove what it made elsewhere.
     builder = tmp_path / "bin" / "mmdebstrap"

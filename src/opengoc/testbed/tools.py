@@ -6,12 +6,17 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from opengoc.base.errors import Permanent, Temporary
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+#: What apt-get and dpkg say when another package run holds a lock.
+_LOCKED = ("Could not get lock", "lock was locked")
+_LOCK_SECONDS = 600.0
+_LOCK_POLL_SECONDS = 5.0
 
 
 def missing_packages(*, root_is_built: bool) -> list[str]:
@@ -34,7 +39,6 @@ def install(packages: list[str], tell: Callable[[str], None]) -> None:
     if prefix and not _sudo_works():
         raise Permanent(f"{', '.join(packages)} must be installed by an administrator: {' '.join(command)}")
     tell(f"install {', '.join(packages)} (apt-get)")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     steps = (
         # A package run that was interrupted leaves dpkg half-configured, and apt installs nothing then.
         ["dpkg", "--configure", "-a"],
@@ -42,10 +46,26 @@ def install(packages: list[str], tell: Callable[[str], None]) -> None:
         ["apt-get", "update", "-qq"],
         command,
     )
-    for argv in ([*prefix, *step] for step in steps):
+    for step in steps:
+        _run_patiently([*prefix, *step], tell)
+
+
+def _run_patiently(argv: list[str], tell: Callable[[str], None]) -> None:
+    """Run a package tool once no other holds its lock: a machine just started updates itself for minutes."""
+    # Apt waits for some of the locks only; what it says of them is known in English.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    until = time.monotonic() + _LOCK_SECONDS
+    told = False
+    while True:
         done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=900, check=False)
-        if done.returncode != 0:
+        if done.returncode == 0:
+            return
+        if not any(words in done.stderr for words in _LOCKED) or time.monotonic() > until:
             raise Temporary(f"{' '.join(argv)} failed: {done.stderr.strip()[-400:]}")
+        if not told:
+            tell("waiting for another package run of this machine to end")
+            told = True
+        time.sleep(_LOCK_POLL_SECONDS)
 
 
 def require_id_ranges(etc: Path = Path("/etc")) -> None:
