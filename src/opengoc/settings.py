@@ -16,7 +16,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     ValidationError,
     field_validator,
     model_validator,
@@ -27,6 +26,10 @@ from opengoc.base.errors import InvalidInput
 SETTINGS_FILE = "goc.toml"
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
+#: Spans up to a century: what lies beyond is infinite, or breaks the calendar.
+Seconds = Annotated[float, Field(gt=0, le=36_525 * 86_400)]
+Hours = Annotated[float, Field(gt=0, le=36_525 * 24)]
+Days = Annotated[float, Field(gt=0, le=36_525)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$")]
 
 
@@ -39,6 +42,13 @@ class StoreSettings(_Table):
 
     #: SQLAlchemy address; empty: SQLite in ``$GOC_HOME/goc.db``.
     url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_a_database_we_know(cls, url: str) -> str:
+        if url and urlsplit(url).scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+            raise ValueError("must be sqlite:////absolute/path or postgresql://user@host/name")
+        return url
 
 
 class PoolSettings(_Table):
@@ -67,7 +77,7 @@ class FactorySettings(_Table):
     pilot_token_file: Path
     entries: Path = Path("entries.toml")
     policy: Path = Path("policy.toml")
-    cycle_seconds: PositiveFloat = 30.0
+    cycle_seconds: Seconds = 30.0
 
     @property
     def group_name(self) -> str:
@@ -87,10 +97,10 @@ class AccountingSource(_Table):
     schedd: str = ""
     #: Of ``sacct-live``: the command, when it is given up, how far a question reaches over the last one.
     command: tuple[str, ...] = Field(default=("sacct",), min_length=1)
-    timeout_seconds: PositiveFloat = 120.0
-    overlap_hours: PositiveFloat = 6.0
+    timeout_seconds: Seconds = 120.0
+    overlap_hours: Hours = 6.0
     #: Of both: how far the first question reaches back.
-    first_days: PositiveFloat = 30.0
+    first_days: Days = 30.0
     #: What the records count: pilots at a site, payloads of VOs, or jobs given to a site directly.
     records: Literal["pilot", "payload", "batch"]
     #: Registry site of the records; payload records carry their own.
@@ -144,9 +154,9 @@ class ProbeSettings(_Table):
     """How the services are probed."""
 
     #: Seconds between two runs of one probe.
-    interval_seconds: PositiveFloat = 300.0
+    interval_seconds: Seconds = 300.0
     #: Seconds after which a running probe is ended; its result is then UNKNOWN.
-    timeout_seconds: PositiveFloat = 120.0
+    timeout_seconds: Seconds = 120.0
     #: A/R profile of the reports.
     profile: Name = "argo-egi"
 
@@ -236,6 +246,9 @@ class Settings(_Table):
                 raise ValueError(f"{kind}: name {', '.join(twice)} stands twice")
         if self.factory is not None and self.factory.pool not in [p.name for p in self.pools]:
             raise ValueError(f"factory.pool: {self.factory.pool!r} is none of the pools")
+        for source in self.accounting:
+            if source.kind == "condor-live" and source.pool not in [p.name for p in self.pools]:
+                raise ValueError(f"accounting.pool: {source.pool!r} of {source.name} is none of the pools")
         return self
 
 

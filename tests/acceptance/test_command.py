@@ -51,6 +51,26 @@ def test_settings_with_faults_are_refused_with_every_fault(tmp_path: Path) -> No
         assert fault in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("[probes]\ninterval_seconds = inf", "probes.interval_seconds"),
+        ("[probes]\ntimeout_seconds = 1e300", "probes.timeout_seconds"),
+        ('[store]\nurl = "mysql://goc@db/goc"', "store.url"),
+        (
+            '[[accounting]]\nname = "a"\nkind = "condor-live"\npool = "a-pool"\nschedd = "s"\n'
+            'records = "payload"',
+            "accounting.pool: 'a-pool' of a is none of the pools",
+        ),
+    ],
+)
+def test_settings_that_no_command_could_use_are_faults(tmp_path: Path, line: str, fault: str) -> None:
+    (tmp_path / "goc.toml").write_text(line)
+    done = goc(tmp_path, "config", "check")
+    assert done.returncode == 3
+    assert fault in done.stderr
+
+
 def test_settings_that_are_no_toml_name_the_line(tmp_path: Path) -> None:
     (tmp_path / "goc.toml").write_text("name = \n")
     done = goc(tmp_path, "config", "check")
