@@ -18,7 +18,7 @@ from opengoc.monitoring.current import STATUS_FACT, current_statuses
 from opengoc.monitoring.model import MEASURED, CurrentStatus, ProbeResult, RunOutcome, Status, Target
 from opengoc.monitoring.profile import CarriedDaily, FreshFor
 from opengoc.monitoring.table import TABLE, rows
-from opengoc.monitoring.timeline import Reading, Sample, in_order
+from opengoc.monitoring.timeline import GRAVITY, Reading, Sample, in_order
 from opengoc.store.database import Database, open_database
 from opengoc.store.facts import history
 from opengoc.store.lake import Lake
@@ -194,6 +194,32 @@ def test_the_status_is_the_newest_result_with_the_time_since_when(kept: Kept) ->
         NOON + 20 * MINUTE,
         "ran in 4 s",
     )
+
+
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from(["ce-job", "ping"]), st.integers(0, 6), st.sampled_from(sorted(MEASURED))),
+        min_size=1,
+        max_size=16,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_since_when_is_the_first_answer_after_the_last_other_one(
+    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[str, int, Status]]
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    kept = Kept(Lake(home / "lake"), open_database(f"sqlite:///{home / 'goc.db'}"))
+    kept.record(*(result(minute, status, metric=metric) for metric, minute, status in told))
+    found = current_statuses(kept.lake, kept.database, now=NOON + 600 * MINUTE)
+    assert [status.metric for status in found] == sorted({metric for metric, *_ in told})
+    for status in found:
+        answers = {(minute, said) for metric, minute, said in told if metric == status.metric}
+        newest = max(answers, key=lambda answer: (answer[0], GRAVITY[answer[1]]))
+        turned = max((m for m, said in answers if said is not newest[1] and m < newest[0]), default=-1)
+        since = min(m for m, said in answers if said is newest[1] and m > turned)
+        assert (status.at, status.status) == (NOON + newest[0] * MINUTE, newest[1])
+        assert status.since == NOON + since * MINUTE
+    kept.database.dispose()
 
 
 def test_an_older_result_never_replaces_a_newer_one(kept: Kept) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy
 from sqlalchemy import Connection
 
 from opengoc.base.errors import Conflict
@@ -19,6 +20,7 @@ from opengoc.base.instant import format_instant, parse_instant, require_utc
 from opengoc.base.interval import Interval
 from opengoc.monitoring.model import CurrentStatus, RunOutcome, Status, Target
 from opengoc.monitoring.table import GRAVITY_SQL, TABLE
+from opengoc.monitoring.weighed import BY_GRAVITY, Weighed, weighed
 from opengoc.store.database import Database
 from opengoc.store.facts import Assertion, Fact, assert_many, standing, supersede
 from opengoc.store.lake import Lake
@@ -30,6 +32,7 @@ STATUS_FACT = "probe-status"
 NEWEST_WITHIN = timedelta(days=2)
 
 _TRIES = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def follow(
@@ -96,45 +99,54 @@ class _Newest:
     since_is_exact: bool
 
 
-# Of several answers in one second the graver counts, as in timelines: hence the weight.
+# Of several answers at one time the graver counts, as in timelines: hence the weight.
 _NEWEST_SQL = f"""
 WITH weighed AS (
-    SELECT *, epoch_us(probed_at) * 8 + {GRAVITY_SQL} AS weight FROM {TABLE}
+    SELECT resource, service, metric, summary, outcome, epoch_us(probed_at) * 8 + {GRAVITY_SQL} AS weight
+    FROM {TABLE}
     WHERE probed_at >= $oldest AND day >= $oldest_day AND probed_at <= $as_of AND known_at <= $as_of
-), newest AS (
-    SELECT resource, service, metric, max(probed_at) AS newest_at, max_by(status, weight) AS status,
-           max_by(summary, weight) AS summary, max_by(outcome, weight) AS outcome
-    FROM weighed GROUP BY resource, service, metric
-), turned AS (
-    SELECT n.resource, n.service, n.metric, max(w.probed_at) AS turned_at
-    FROM newest n JOIN weighed w USING (resource, service, metric)
-    WHERE w.status <> n.status AND w.probed_at < n.newest_at
-    GROUP BY ALL
 )
-SELECT n.resource, n.service, n.metric, n.newest_at, n.status, n.summary, n.outcome,
-       any_value(t.turned_at) IS NOT NULL AS exact, min(w.probed_at) AS since
-FROM newest n
-JOIN weighed w USING (resource, service, metric)
-LEFT JOIN turned t USING (resource, service, metric)
-WHERE w.status = n.status AND (t.turned_at IS NULL OR w.probed_at > t.turned_at)
-GROUP BY ALL
+SELECT resource, service, metric, list(weight) AS weights, max_by(summary, weight) AS summary,
+       max_by(outcome, weight) AS outcome
+FROM weighed GROUP BY ALL
 """
 
 
 def _newest(lake: Lake, oldest: datetime, as_of: datetime) -> list[_Newest]:
     params = {"oldest": oldest, "oldest_day": oldest.date(), "as_of": as_of}
+    found = lake.query(_NEWEST_SQL, params, tables=[TABLE])
+    if not len(found):
+        return []
+    at, since, gravity, exact = _stretches(weighed(found.column("weights")))
     return [
         _Newest(
             key=(row["resource"], row["service"], row["metric"]),
-            status=Status(row["status"]),
-            at=row["newest_at"].astimezone(UTC),
+            status=BY_GRAVITY[gravity[place]],
+            at=_EPOCH + timedelta(microseconds=at[place]),
             summary=row["summary"],
             outcome=RunOutcome(row["outcome"]),
-            since=row["since"].astimezone(UTC),
-            since_is_exact=row["exact"],
+            since=_EPOCH + timedelta(microseconds=since[place]),
+            since_is_exact=exact[place],
         )
-        for row in lake.query(_NEWEST_SQL, params, tables=[TABLE]).to_pylist()
+        for place, row in enumerate(found.drop_columns(["weights"]).to_pylist())
     ]
+
+
+def _stretches(results: Weighed) -> tuple[list[int], list[int], list[int], list[bool]]:
+    """Of each metric: time and gravity of its newest result, the first time it said so since it said
+    something else, in microseconds, and whether it ever did say something else."""
+    ends = results.lengths.cumsum()
+    begins = ends - results.lengths
+    at, gravity = results.at[ends - 1], results.gravity[ends - 1]
+    place = numpy.arange(len(results.at))
+    other = results.gravity != gravity[results.metric]
+    turned = numpy.where(other & (results.at < at[results.metric]), place, -1)
+    last_turned = numpy.maximum.reduceat(turned, begins)
+    exact = last_turned >= 0
+    turned_at = numpy.where(exact, results.at[last_turned], results.at.min() - 1)
+    since = numpy.where(~other & (results.at > turned_at[results.metric]), place, len(place))
+    first = results.at[numpy.minimum.reduceat(since, begins)]
+    return at.tolist(), first.tolist(), gravity.tolist(), exact.tolist()
 
 
 def _status_value(newest: _Newest) -> dict[str, Any]:

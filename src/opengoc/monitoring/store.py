@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy
-import pyarrow
-import pyarrow.compute
 
 from opengoc.base.errors import Conflict
 from opengoc.base.instant import require_utc
@@ -21,11 +19,11 @@ from opengoc.monitoring.model import ProbeResult, RunOutcome, Status, Target
 from opengoc.monitoring.profile import CarriedDaily, FreshFor
 from opengoc.monitoring.table import GRAVITY_SQL, SCHEMA, TABLE, rows
 from opengoc.monitoring.timeline import GRAVITY, Reading, Sample
+from opengoc.monitoring.weighed import BY_GRAVITY, Numbers, Weighed, weighed
 from opengoc.store.database import Database
 from opengoc.store.lake import Lake
 
 _TRIES = 5
-_BY_GRAVITY = {gravity: status for status, gravity in GRAVITY.items()}
 
 
 def declare(lake: Lake) -> None:
@@ -180,45 +178,32 @@ def readings(
         tables=[TABLE],
         as_of_version=table_version,
     )
-    lists = found.column("weights").combine_chunks()
-    lengths = pyarrow.compute.list_value_length(lists).to_numpy()
-    runs = _runs(pyarrow.compute.list_flatten(lists).to_numpy(), lengths, standing)
+    first, last, gravity, counts = _runs(weighed(found.column("weights")), standing)
     # One conversion instead of one for each metric.
-    first, last, gravity, counts = (column.tolist() for column in runs)
-    got = list(zip(first, last, [_BY_GRAVITY[rank] for rank in gravity], strict=True))
+    states = [BY_GRAVITY[rank] for rank in gravity.tolist()]
+    got = list(zip(first.tolist(), last.tolist(), states, strict=True))
     by_target: dict[Target, dict[str, list[Reading]]] = {}
     names = [found.column(name).to_pylist() for name in ("resource", "service", "metric")]
     begin = 0
-    for resource, service, metric, count in zip(*names, counts, strict=True):
+    for resource, service, metric, count in zip(*names, counts.tolist(), strict=True):
         by_target.setdefault(Target(resource, service), {})[metric] = got[begin : begin + count]
         begin += count
     return by_target
 
 
-#: Second and gravity of a result as one number: in order of time, within a second by gravity.
+#: The weight of a result, in seconds.
 _WEIGHT_SQL = f"epoch(probed_at)::BIGINT * 8 + {GRAVITY_SQL}"
 
-_Numbers = numpy.ndarray[Any, numpy.dtype[Any]]
 
-
-def _runs(
-    weights: _Numbers, lengths: _Numbers, standing: FreshFor | CarriedDaily
-) -> tuple[_Numbers, _Numbers, _Numbers, _Numbers]:
+def _runs(results: Weighed, standing: FreshFor | CarriedDaily) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """First and last second and gravity of every reading, metric by metric, and how many each metric has.
 
-    ``weights``: those of the metrics one after the other, in any order within each; ``lengths``: how many of
-    them each metric has. One result a second counts, the graver; runs of equal ones are readings, cut where
-    they must not be joined.
+    One result a second counts, the graver; runs of equal ones are readings, cut where none may be joined.
     """
-    metric = numpy.repeat(numpy.arange(len(lengths)), lengths)
-    lowest = weights.min(initial=0)
-    span = weights.max(initial=0) - lowest + 1
-    # Numbers that lie apart for each metric: sorted all at once, each metric stays where it is.
-    weights = numpy.sort(metric * span + (weights - lowest)) - metric * span + lowest
-    heard, gravity = weights // 8, weights % 8
     # The last of a second is the gravest.
-    gravest = _last_of_each(metric, heard)
-    metric, heard, gravity = metric[gravest], heard[gravest], gravity[gravest]
+    gravest = numpy.append((numpy.diff(results.metric) != 0) | (numpy.diff(results.at) != 0), True)
+    gravest = gravest[: len(results.at)]
+    metric, heard, gravity = results.metric[gravest], results.at[gravest], results.gravity[gravest]
     if isinstance(standing, FreshFor):
         apart = numpy.diff(heard) >= standing.seconds
         apart |= gravity[1:] == GRAVITY[Status.UNKNOWN]
@@ -227,13 +212,8 @@ def _runs(
     apart |= (numpy.diff(gravity) != 0) | (numpy.diff(metric) != 0)
     ends = numpy.append(apart, True)[: len(heard)]
     begins = numpy.append(True, apart)[: len(heard)]
-    counts = numpy.bincount(metric[begins], minlength=len(lengths))
+    counts = numpy.bincount(metric[begins], minlength=len(results.lengths))
     return heard[begins], heard[ends], gravity[begins], counts
-
-
-def _last_of_each(metric: _Numbers, heard: _Numbers) -> _Numbers:
-    differs = (numpy.diff(metric) != 0) | (numpy.diff(heard) != 0)
-    return numpy.append(differs, True)[: len(heard)]
 
 
 def _within(window: Interval, as_of: datetime | None) -> tuple[str, dict[str, Any]]:

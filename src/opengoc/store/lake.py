@@ -322,10 +322,12 @@ class Lake:
         import pyarrow.dataset
         import pyarrow.fs
 
-        newest = self.version(table)
+        standing = self._open(table)
+        newest = None if standing is None else int(standing.version())
         if version is not None and (newest is None or not 0 <= version <= newest):
             raise InvalidInput(f"version of {table}", version, f"must be from 0 to {newest}")
-        standing = self._open(table, version)
+        if version not in (None, newest):
+            standing = self._open(table, version)
         schema = self._declared.get(table)
         if standing is not None:
             # Not the table's own file system, which is Python: a file still read ahead when the process ends
