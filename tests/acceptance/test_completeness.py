@@ -161,6 +161,25 @@ site = "ITB-SLURM"
     assert "Connection refused" in jobs["reason"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["quarantine", "list"],
+        ["export", "records.json", "--week", "2026-W40"],
+    ],
+)
+def test_a_source_that_nobody_knows_is_no_source_without_records(tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "records.json"
+    file.write_text("[]")
+    words = [str(file) if word == file.name else word for word in words]
+    refused = goc(tmp_path, "accounting", *words, "--source", "site-a")
+    assert (refused.returncode, "is no source" in refused.stderr) == (3, True)
+    assert file.read_text() == "[]"
+    assert goc(tmp_path, "accounting", "expect", "add", "site-a", "--records", "batch").returncode == 0
+    assert goc(tmp_path, "accounting", *words, "--source", "site-a").returncode == 0
+
+
 def test_a_source_that_is_expected_no_more_may_be_silent(home: Path) -> None:
     words = ("--records", "pilot", "--from", "2026-10-01", "--silent-hours", "48")
     answer(home, "accounting", "expect", "add", "old-site", *words)

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 
 from opengoc.accounting.model import Kind, UsageRecord
-from opengoc.accounting.table import RECORD, records_of
+from opengoc.accounting.table import RECORD, TABLE, declare, records_of
 from opengoc.accounting.usage import standing
 from opengoc.accounting.writing import WRITERS
 from opengoc.base.errors import InvalidInput
@@ -54,6 +54,13 @@ def export(lake: Lake, wanted: Wanted, form: str, to: Path) -> int:
         aside.unlink(missing_ok=True)
         raise InvalidInput(str(to), error.strerror, "cannot be written") from error
     return len(rows)
+
+
+def has_source(lake: Lake, source: str) -> bool:
+    """Whether a record of a source of that name was ever stored, whatever the settings name now."""
+    declare(lake)
+    sql = f"SELECT 1 FROM {TABLE} WHERE source = ? LIMIT 1"
+    return len(lake.query(sql, [source], tables=[TABLE])) > 0
 
 
 def _write(rows: pyarrow.Table, form: str, file: IO[bytes]) -> None:

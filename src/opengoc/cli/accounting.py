@@ -13,7 +13,7 @@ from rich.markup import escape
 from opengoc.accounting import corrections
 from opengoc.accounting.corrections import Standing
 from opengoc.accounting.export import FORMATS as EXPORTS
-from opengoc.accounting.export import Wanted, export
+from opengoc.accounting.export import Wanted, export, has_source
 from opengoc.accounting.figures import completeness
 from opengoc.accounting.ingest import Collected, collect
 from opengoc.accounting.live import collect_live
@@ -27,7 +27,7 @@ from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant, utc_now
 from opengoc.base.interval import week_name
 from opengoc.base.units import hours
-from opengoc.cli.accounting_completeness import expect_app, gaps, heartbeat, runs, window_of
+from opengoc.cli.accounting_completeness import expect_app, gaps, heartbeat, refuse_unknown, runs, window_of
 from opengoc.cli.accounting_corrections import app as corrections_app
 from opengoc.cli.accounting_corrections import rule_sets
 from opengoc.cli.accounting_import import import_
@@ -209,10 +209,13 @@ def export_(
     as_json: Json = False,
 ) -> None:
     """Write the records that stand to a file, in a format of ours or of others."""
+    house = house_of(ctx)
     wanted = Wanted(
         window=window_of(start, end, week_), kind=_kind(kind), source=source, as_of=as_of or utc_now()
     )
-    count = export(house_of(ctx).lake, wanted, form, output)
+    if source is not None and not has_source(house.lake, source):
+        refuse_unknown(house, source)
+    count = export(house.lake, wanted, form, output)
     emit(
         {"file": str(output), "format": form, "records": count},
         as_json=as_json,

@@ -17,6 +17,7 @@ from opengoc.accounting.gaps import Gap
 from opengoc.accounting.model import Kind
 from opengoc.accounting.runs import Outcome, Run
 from opengoc.accounting.source import Source
+from opengoc.accounting.state import load_imported
 from opengoc.app import House
 from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import format_instant, parse_instant, utc_now
@@ -138,8 +139,11 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """What was told of runs of probes and agents: of what time, with what outcome, and what waits."""
-    with house_of(ctx).database.read() as conn:
+    house = house_of(ctx)
+    with house.database.read() as conn:
         found = [each for each in told.standing(conn, known_at=as_of) if source in (None, each.source)]
+    if not found:
+        refuse_unknown(house, source)
     emit(
         [_run_json(each) for each in found],
         as_json=as_json,
@@ -222,6 +226,19 @@ def _other(house: House, name: str) -> Source:
         found = expected.of_source(expected.standing(conn), name)
     kind, site = (found[-1].records, found[-1].site) if found else (Kind.BATCH, None)
     return Source(name=name, format="auto", path=Path(), kind=kind, site=site)
+
+
+def refuse_unknown(house: House, name: str | None) -> None:
+    """Raise InvalidInput where nothing is known of a source: "none" would answer a mistyped name."""
+    if name is None:
+        return
+    settings = house.settings
+    with house.database.read() as conn:
+        known = {each.name for each in settings.accounting} | {each.name for each in settings.received}
+        known |= {each.source for each in expected.standing(conn)}
+        known |= {each.source for each in load_imported(conn)}
+    if name not in known:
+        raise InvalidInput("--source", name, "is no source; see `goc accounting sources`")
 
 
 def _kind(name: str) -> Kind:

@@ -12,6 +12,7 @@ from opengoc.accounting import quarantine
 from opengoc.accounting.batch import Faulty
 from opengoc.accounting.retry import retry
 from opengoc.base.instant import utc_now
+from opengoc.cli.accounting_completeness import refuse_unknown
 from opengoc.cli.output import Json, emit, house_of, table
 from opengoc.store.writer import sole_writer
 
@@ -35,6 +36,8 @@ def list_(
     house = house_of(ctx)
     with house.database.read() as conn:
         entries = quarantine.standing(conn, source=source)
+    if not entries:
+        refuse_unknown(house, source)
     emit(
         [_entry_json(each) for each in entries],
         as_json=as_json,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from opengoc.base.errors import InvalidInput
 from opengoc.base.figure import Figure
 from opengoc.base.instant import utc_now
 from opengoc.cli.ar_rules import ProfileName
@@ -33,6 +34,8 @@ def month(
     sites = None if site is None else {site}
     found = assess_period(house.lake, house.database, rules, name, now=now, sites=sites)
     pairs = list(zip(found.figures()[::2], found.figures()[1::2], strict=True))
+    if site is not None and not pairs:
+        raise InvalidInput("--site", site, f"had no resource in use in {name}; see `goc registry show site`")
     if below is not None:
         pairs = [(a, r) for a, r in pairs if a.value is not None and a.value < below]
     value = {

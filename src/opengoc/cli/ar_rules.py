@@ -226,6 +226,8 @@ def tests(
     said: dict[str, tuple[str, ...]] = {}
     for each in named:
         kind, _, metrics = each.partition("=")
+        if not kind.strip():
+            raise InvalidInput("KIND=METRICS", each, "must name a kind of service, as in CE=org.x,org.y")
         said[kind] = tuple(metric for metric in metrics.split(",") if metric)
     with house.database.begin() as conn:
         vo_tests.define(conn, vo, said, who=house.who, why=why)

@@ -173,6 +173,14 @@ def test_a_downtime_that_says_nothing_is_refused(goc: Goc) -> None:
     assert "--severity: ''" in goc("downtime", "change", made, "--why", "x", "--severity", "", code=3)
 
 
+def test_a_month_of_a_site_that_nobody_knows_is_refused(goc: Goc) -> None:
+    assert "had no resource in use" in goc("ar", "month", "2026-10", "--site", "ITB-SLRM", code=3)
+
+
+def test_tests_of_no_kind_of_service_are_refused(goc: Goc) -> None:
+    assert "must name a kind of service" in goc("ar", "tests", "cms", "=org.x", code=3)
+
+
 def test_an_export_imports_back_unchanged(goc: Goc, tmp_path: Path) -> None:
     goc("registry", "export", str(tmp_path / "out"))
     assert "nothing changed" in goc("registry", "import", str(tmp_path / "out"))
