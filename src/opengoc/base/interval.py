@@ -21,10 +21,13 @@ class Interval:
     end: datetime | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", require_utc(self.start, "start"))
+        # Most are in UTC as they come.
+        if (start := require_utc(self.start, "start")) is not self.start:
+            object.__setattr__(self, "start", start)
         if self.end is None:
             return
-        object.__setattr__(self, "end", require_utc(self.end, "end"))
+        if (end := require_utc(self.end, "end")) is not self.end:
+            object.__setattr__(self, "end", end)
         if self.end <= self.start:
             raise InvalidInput(
                 "interval",

@@ -6,9 +6,11 @@ on the set of results alone, never on the order or the number of times they came
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 
 from opengoc.base.errors import InvalidInput
 from opengoc.base.units import SECONDS_PER_DAY
@@ -130,14 +132,19 @@ def from_changes(changes: Iterable[Sample], start: int, end: int) -> Timeline:
     if end <= start:
         raise InvalidInput("timeline", f"{start} to {end}", "must end after it starts")
     kept: list[Sample] = []
+    # Second and state of the last one kept: this is run through for every change of every metric.
+    last, stands = start - 1, None
     for at, state in changes:
         if at >= end:
             break
-        at = max(at, start)
-        if kept and kept[-1][0] == at:
+        if at < start:
+            at = start
+        if at == last:
             kept.pop()
-        if not kept or kept[-1][1] is not state:
+            last, stands = kept[-1] if kept else (start - 1, None)
+        if state is not stands:
             kept.append((at, state))
+            last, stands = at, state
     if not kept or kept[0][0] != start:
         raise InvalidInput("timeline", start, "needs a state at its start")
     return Timeline(tuple(kept), end)
@@ -193,14 +200,18 @@ def _fresh_changes(ordered: Sequence[Reading], rule: FreshFor, start: int) -> It
 def _carried_changes(
     ordered: Sequence[Reading], rule: CarriedDaily, start: int, end: int
 ) -> Iterator[Sample]:
-    by_day: dict[int, list[Reading]] = {}
-    for reading in ordered:
-        by_day.setdefault(reading[0] - reading[0] % SECONDS_PER_DAY, []).append(reading)
-    for day in range(start - start % SECONDS_PER_DAY, end, SECONDS_PER_DAY):
-        today, before = by_day.get(day), by_day.get(day - SECONDS_PER_DAY)
+    first = start - start % SECONDS_PER_DAY
+
+    def up_to(second: int) -> int:
+        return bisect_left(ordered, second, key=itemgetter(0))
+
+    begins, place = up_to(first - SECONDS_PER_DAY), up_to(first)
+    for day in range(first, end, SECONDS_PER_DAY):
+        before, today = ordered[begins:place], ordered[place : up_to(day + SECONDS_PER_DAY)]
         yield (day, before[-1][2] if today and before else rule.absent)
-        for at, _, status in today or ():
+        for at, _, status in today:
             yield (at, status)
+        begins, place = place, place + len(today)
 
 
 def combine(timelines: Sequence[Timeline], table: Precedence) -> Timeline:
