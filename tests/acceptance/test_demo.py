@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.command import answer, goc
 
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name
+from opengoc.store.hold import hold
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.integration]
 
@@ -152,8 +154,16 @@ def test_stopping_where_no_demo_was_run_says_how_to_name_its_home(tmp_path: Path
     assert "no demo was run here: name its home with --home" in refused.stderr
 
 
+def test_a_demo_that_is_running_is_not_stopped_behind_its_back(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text("{}")
+    with hold(tmp_path, "demo"):
+        refused = goc(tmp_path, "demo", "--stop")
+    assert refused.returncode == 4
+    assert f"home {tmp_path} is held by process {os.getpid()}" in refused.stderr
+    assert goc(tmp_path, "demo", "--stop").returncode == 0
+
+
 def test_on_a_terminal_a_failed_step_points_at_what_was_said(tmp_path: Path) -> None:
-    import os
     import subprocess
     import sys
 

@@ -22,6 +22,7 @@ from typing import Any
 from opengoc.base.errors import GocError, InvalidInput, Temporary
 from opengoc.base.instant import utc_now
 from opengoc.base.interval import week_name
+from opengoc.store.hold import hold
 from opengoc.testbed.ports import is_free
 from opengoc.testbed.processes import process
 
@@ -176,7 +177,7 @@ def prepare_home(home: Path, *, pages_port: int | None = None) -> None:
         if not (home / MARK).exists():
             rule = "holds something that no demo made: choose another folder with --home"
             raise InvalidInput("--home", str(home), rule)
-        stop(home)
+        _end_all(home)
     # Before anything is moved, and not after minutes of work; the pages of an earlier demo have ended by now.
     if pages_port is not None and not is_free(pages_port):
         raise InvalidInput(
@@ -224,13 +225,19 @@ def serve(home: Path, *, port: int, deadline_seconds: float = 30.0) -> str:
 def stop(home: Path) -> None:
     """End what ``goc demo --keep`` (or a killed demo) left running; fine when nothing runs.
 
-    Raises InvalidInput where no demo was run, StepFailed where the testbed does not end.
+    Raises InvalidInput where no demo was run, Temporary naming the process while one is running, StepFailed
+    where the testbed does not end.
     """
-    try:
-        mark = json.loads((home / MARK).read_text() or "{}")
-    except FileNotFoundError as error:
+    if not (home / MARK).exists():
         rule = "no demo was run here: name its home with --home (`make demo` runs in .goc/demo)"
-        raise InvalidInput("--home", str(home), rule) from error
+        raise InvalidInput("--home", str(home), rule)
+    # A running demo would wait for ever for the pool that was taken from it.
+    with hold(home, "demo"):
+        _end_all(home)
+
+
+def _end_all(home: Path) -> None:
+    mark = json.loads((home / MARK).read_text() or "{}")
     pid, started = mark.get("serve_pid"), mark.get("serve_started")
     # A process id is used again after a while: only the process that started when ours did is ended.
     if pid and started is not None and _started(pid) == started:
