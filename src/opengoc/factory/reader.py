@@ -7,7 +7,8 @@ subscripts, nested ads) is refused. Every text that passes here is a ClassAd exp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -26,6 +27,7 @@ from opengoc.factory.tree import (
     Side,
     TypeName,
     Unary,
+    children,
 )
 
 _TOKEN = re.compile(
@@ -45,6 +47,9 @@ _VALUES: Mapping[str, bool | Special] = {"true": True, "false": False, "undefine
 _ESCAPE = re.compile(rb"\\([0-3]?[0-7]{1,2}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"a": b"\a", b"v": b"\v"}
 _LARGEST = 2**63 - 1
+#: Trees are walked by functions that call themselves: deeper ones would end the factory's loop.
+_DEEPEST = 300
+_MOST_OPEN = 60
 
 
 class Declared(Protocol):
@@ -85,11 +90,14 @@ class _Reader:
         self._where = where
         self._tokens = self._split()
         self._next = 0
+        self._open = 0
 
     def read(self) -> Node:
         node = self._choice()
         if self._token.kind != "end":
             self._refuse_syntax()
+        if _depth(node) > _DEEPEST:
+            self._refuse_depth(self._tokens[0])
         return node
 
     @property
@@ -111,7 +119,20 @@ class _Reader:
         if self._take_sign(sign) is None:
             self._refuse_syntax()
 
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """One more level of brackets, signs or choices."""
+        self._open += 1
+        if self._open > _MOST_OPEN:
+            self._refuse_depth(self._token)
+        yield
+        self._open -= 1
+
     def _choice(self) -> Node:
+        with self._opened():
+            return self._choice_inside()
+
+    def _choice_inside(self) -> Node:
         test = self._binary(2)
         if (sign := self._take_sign("?")) is None:
             return test
@@ -136,7 +157,8 @@ class _Reader:
     def _unary(self) -> Node:
         if (sign := self._take_sign("!", "-", "+")) is None:
             return self._elvis()
-        return Unary(operator=sign.text, operand=self._unary(), at=sign.at)
+        with self._opened():
+            return Unary(operator=sign.text, operand=self._unary(), at=sign.at)
 
     def _elvis(self) -> Node:
         left = self._atom()
@@ -241,6 +263,11 @@ class _Reader:
         found = f"{token.text!r} cannot stand there" if token.text else "it ends too early"
         self._refuse(token, self._text.strip(), f"is no ClassAd expression: {found}")
 
+    def _refuse_depth(self, token: _Token) -> NoReturn:
+        most = f"at most {_DEEPEST} operators in a row and {_MOST_OPEN} levels of brackets"
+        rule = f"is too deep: {most}; list names with stringListMember"
+        self._refuse(token, token.text, rule)
+
     def _refuse(self, token: _Token, value: str, rule: str) -> NoReturn:
         raise InvalidInput(f"{self._where}, {token.at}", value, rule)
 
@@ -264,6 +291,15 @@ class _Reader:
     def _place(self, position: int) -> Position:
         before = self._text[:position]
         return Position(before.count("\n") + 1, position - before.rfind("\n"))
+
+
+def _depth(root: Node) -> int:
+    deepest = 0
+    level = [root]
+    while level:
+        deepest += 1
+        level = [part for node in level for part in children(node)]
+    return deepest
 
 
 def _unescape(escape: re.Match[bytes]) -> bytes:

@@ -11,6 +11,26 @@ from opengoc.factory.tree import Binary, Constant, Reference, as_written, names,
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        " || ".join(["job.Count == 1"] * 5000),
+        "(" * 5000 + "true" + ")" * 5000,
+        "!" * 5000 + "true",
+        "job.Count == 1 ? true : " * 5000 + "false",
+        "isError(" * 5000 + "1" + ")" * 5000,
+    ],
+)
+def test_what_is_too_deep_to_walk_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is too deep"):
+        read(text, job=JOB, entry=ENTRY)
+
+
+def test_a_long_row_of_alternatives_is_read_and_written() -> None:
+    text = " || ".join(f"job.Count == {number}" for number in range(250))
+    assert render(tree(text), as_written) == text
+
+
+@pytest.mark.parametrize(
     ("text", "place", "rule"),
     [
         ("job.Count == 1 &&\n  job.Nope", "line 2, column 3", "is not declared: add [job.Nope]"),
