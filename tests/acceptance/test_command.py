@@ -146,6 +146,7 @@ def test_an_answer_from_a_home_that_was_not_there_says_so(tmp_path: Path) -> Non
         # Of a variable of a script that is not set.
         (["report", "publish", "--week", ""], "must be an ISO week"),
         (["report", "mail", "--week", ""], "must be an ISO week"),
+        (["serve", "--host", ""], "must be an address"),
         (["report", "deliveries", "--week", "2026-W54"], "must be an ISO week"),
         (["accounting", "send", "--to", "http://[::1", "--token-file", "token"], "address of a receiver"),
         (["accounting", "send", "--to", "http://a:99999/", "--token-file", "token"], "address of a receiver"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from opengoc.base.errors import Permanent
+from opengoc.base.errors import InvalidInput, Permanent
 from opengoc.cli.output import err, house_of
 
 app = typer.Typer()
@@ -28,6 +28,9 @@ def serve(
 
     from opengoc.web.server import create_app
 
+    if not host.strip():
+        # An empty one, of a variable that is not set, would mean every address of this machine.
+        raise InvalidInput("--host", host, "must be an address; 0.0.0.0 for all of this machine's")
     house = house_of(ctx)
     application = create_app(house)
     # The registry is read before the first visitor comes, so that a fault ends the command, not a page.
