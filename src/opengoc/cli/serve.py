@@ -12,7 +12,7 @@ from opengoc.cli.output import err, house_of
 app = typer.Typer()
 
 _MOST_FILES = 65_536
-_NEW_OBJECTS = 20_000
+_NEW_OBJECTS = 50_000
 
 
 @app.command()
