@@ -152,6 +152,31 @@ def test_rows_whose_log_is_gone_are_no_empty_table(lake: Lake, tmp_path: Path) -
         lake.append("usage", rows(3), batch_id="2")
 
 
+def test_a_table_that_is_gone_is_no_empty_table_and_is_not_begun_anew(lake: Lake, tmp_path: Path) -> None:
+    lake.append("usage", rows(1, 2), batch_id="1", partition_by=["vo"])
+    # A file system that is not mounted, for this process and for one that comes later.
+    (tmp_path / "lake").rename(tmp_path / "elsewhere")
+    (tmp_path / "lake").mkdir()
+    later = Lake(tmp_path / "lake")
+    later.declare("usage", SCHEMA)
+    for each in (lake, later):
+        for use in (
+            numbers,
+            lambda lake: lake.append("usage", rows(3), batch_id="2"),
+            lambda lake: lake.has("usage"),
+        ):
+            with pytest.raises(Permanent, match=r"was made and is gone from .*lake: mount it"):
+                use(each)
+    (tmp_path / "lake").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "lake")
+    assert numbers(later) == [1, 2]
+    # Given up for good: it begins anew.
+    shutil.rmtree(tmp_path / "lake" / "usage")
+    (tmp_path / "lake.tables").unlink()
+    later.append("usage", rows(3), batch_id="2")
+    assert numbers(later) == [3]
+
+
 # -- what is read ------------------------------------------------------------------------------------------
 
 

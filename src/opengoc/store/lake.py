@@ -13,7 +13,7 @@ import random
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -60,6 +60,9 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._declared: dict[str, pyarrow.Schema] = {}
+        # Beside the folder, so that it is there when the folder is not.
+        self._list = root.with_name(f"{root.name}.tables")
+        self._listed = set[str]()
 
     def declare(self, table: str, schema: pyarrow.Schema) -> None:
         """Say what a table looks like: appends are held to it, views show it, and an absent table is empty.
@@ -90,6 +93,7 @@ class Lake:
                 if standing.transaction_version(batch_id) is not None:
                     return False
                 _commit(standing, path.name, rows, batch_id)
+                self._remember(table)
             except CommitFailedError:
                 # Another writer was first: made the table, widened it, or sent this very batch. Look again.
                 time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
@@ -153,6 +157,7 @@ class Lake:
                 schema_mode="overwrite" if days is None else None,
                 commit_properties=kept,
             )
+            self._remember(table)
         except CommitFailedError as error:
             raise Temporary(f"table {table} is being replaced by another process", retry_after=5.0) from error
         except (OSError, DeltaError) as error:
@@ -296,15 +301,37 @@ class Lake:
             return DeltaTable(path, version=version)
         except TableNotFoundError:
             rows = any(path.glob("*/*.parquet")) or any(path.glob("*.parquet"))
+            was_made = rows or table in self._made()
             # In this order: another writer makes the log first.
-            if rows and not DeltaTable.is_deltatable(path):
+            if was_made and not DeltaTable.is_deltatable(path):
                 # Taken for a table that never was, all of them would be gone in silence.
-                raise Permanent(
-                    f"table {table} has lost its log {path / '_delta_log'}: restore it from a backup"
-                ) from None
+                what = (
+                    f"has lost its log {path / '_delta_log'}: restore it from a backup"
+                    if rows
+                    else f"was made and is gone from {self._root}: mount it, restore it from a backup,"
+                    f" or take its line out of {self._list} to begin it anew"
+                )
+                raise Permanent(f"table {table} {what}") from None
             return None
         except (OSError, DeltaError) as error:
             raise _translate(table, error) from error
+
+    def _made(self) -> set[str]:
+        """The tables that were ever made here, as far as it was noted."""
+        try:
+            return set(self._list.read_text(encoding="utf-8", errors="replace").split())
+        except OSError:
+            return set()
+
+    def _remember(self, table: str) -> None:
+        """Note that a table was made. A disk that is full is no reason to fail: the next batch notes it."""
+        if table in self._listed:
+            return
+        with suppress(OSError):
+            if table not in self._made():
+                with self._list.open("a", encoding="utf-8") as file:
+                    file.write(f"{table}\n")
+            self._listed.add(table)
 
     def _conform(self, table: str, rows: pyarrow.Table) -> pyarrow.Table:
         schema = self._declared.get(table)
