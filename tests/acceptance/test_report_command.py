@@ -181,6 +181,8 @@ def test_a_report_that_nobody_got_is_an_alarm(goc: Goc) -> None:
         (("weekly", "--format", "all"), 2, "several formats need --output FOLDER"),
         (("weekly", "--revision", "1", "--as-of", "2026-11-17"), 2, "exclude each other"),
         (("note", "add", "Text.", "--section", "nowhere"), 3, "must be one of overview, actions, attendance"),
+        (("publish", "--week", "2099-W10"), 3, "2099-W10': has not begun"),
+        (("mail", "--week", "2099-W10"), 3, "2099-W10': has not begun"),
         (("mail", "--week", WEEK, "--to", "nobody"), 3, "must be a plain address"),
         (
             ("weekly", "--week", WEEK, "--output", "/nonexistent/report"),

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from opengoc.accounting import expected, runs, sequences
 from opengoc.accounting import state as accounting_state
 from opengoc.accounting import table as usage_table
+from opengoc.base.errors import InvalidInput
 from opengoc.base.instant import parse_instant, utc_now
 from opengoc.base.interval import week as week_interval
 from opengoc.flows.availability import corrections_within
@@ -89,12 +90,15 @@ def publish(
     2. Build the draft as of that moment.
     3. Write it as the next revision, with the causes of what changed since the one before.
 
-    Raises Conflict when somebody else published the week meanwhile.
+    Raises InvalidInput for a week that has not begun, Conflict when somebody else published it meanwhile.
     """
     with stores.database.begin() as conn:
         as_of = facts.known_now(conn)
         feed = facts.head(conn)
-    report = draft(stores, week, as_of=as_of, now=max(as_of, clock()))
+    now = max(as_of, clock())
+    if week_interval(week).start > now:
+        raise InvalidInput("week", week, "has not begun: there is nothing to publish yet")
+    report = draft(stores, week, as_of=as_of, now=now)
     with stores.database.read() as conn:
         standing = store.published(conn, week)
     changes = list(changes_between(stores, standing, as_of)) if standing is not None else []
