@@ -34,6 +34,15 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     server.drop_database(url)
 
 
+def test_a_new_database_file_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "goc.db"
+    for mode in (0o600, 0o640):
+        open_database(f"sqlite:///{path}").dispose()
+        assert path.stat().st_mode & 0o777 == mode
+        # Whoever opens it to a group has said so.
+        path.chmod(0o640)
+
+
 def test_processes_that_open_an_empty_database_together_all_succeed(
     empty_url: str, start_python: Any
 ) -> None:

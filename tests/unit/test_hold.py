@@ -51,6 +51,12 @@ def test_a_second_process_is_told_who_holds_the_home_and_what_to_do(tmp_path: Pa
     assert re.fullmatch(told, str(refused.value))
 
 
+def test_a_home_that_a_lock_makes_is_its_owners_alone(tmp_path: Path) -> None:
+    with hold(tmp_path / "made" / "home", "factory"):
+        for folder in ("made/home", "made/home/locks"):
+            assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
 def test_a_role_is_free_again_when_its_block_ends_even_by_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), hold(tmp_path, "factory"):
         raise ZeroDivisionError

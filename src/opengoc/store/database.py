@@ -8,8 +8,9 @@ what was committed before it), and readers see one snapshot (REPEATABLE READ).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -116,6 +117,9 @@ def _address(url: str) -> URL:
 
 
 def _sqlite_engine(address: URL, lock_wait_seconds: float) -> Engine:
+    # Names and addresses of people are in it: it is its owner's alone, whatever folder it is in.
+    with suppress(OSError):
+        os.close(os.open(str(address.database), os.O_CREAT | os.O_EXCL, 0o600))
     engine = create_engine(address, connect_args={"timeout": lock_wait_seconds})
 
     @event.listens_for(engine, "connect")
