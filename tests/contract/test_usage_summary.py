@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -304,3 +305,13 @@ def test_a_summary_of_an_earlier_release_with_columns_of_other_types_is_built_an
     assert answered.summary_version is not None
     assert answered.rows == here.records_say(asked)
     assert [row.bytes for row in answered.rows] == [16 * MAX_BYTES]
+
+
+def test_a_summary_that_was_removed_is_built_anew(here: Installation, tmp_path: Path) -> None:
+    here.store("a", RECORD)
+    assert summary.refresh(here.lake, here.database).rebuilt
+    shutil.rmtree(tmp_path / "lake" / SUMMARY_TABLE)
+    asked = here.question(("vo",))
+    assert (usage(here.lake, asked).summary_version, usage(here.lake, asked).rows[0].jobs) == (None, 1)
+    assert summary.refresh(here.lake, here.database).rebuilt
+    assert usage(here.lake, here.question(("vo",))).summary_version is not None

@@ -157,7 +157,6 @@ class Lake:
                 schema_mode="overwrite" if days is None else None,
                 commit_properties=kept,
             )
-            self._remember(table)
         except CommitFailedError as error:
             raise Temporary(f"table {table} is being replaced by another process", retry_after=5.0) from error
         except (OSError, DeltaError) as error:
@@ -317,14 +316,17 @@ class Lake:
             raise _translate(table, error) from error
 
     def _made(self) -> set[str]:
-        """The tables that were ever made here, as far as it was noted."""
+        """The tables that batches were ever put into, as far as it was noted."""
         try:
             return set(self._list.read_text(encoding="utf-8", errors="replace").split())
         except OSError:
             return set()
 
     def _remember(self, table: str) -> None:
-        """Note that a table was made. A disk that is full is no reason to fail: the next batch notes it."""
+        """Note that a table has batches: one that is only replaced can be made again from others.
+
+        A disk that is full is no reason to fail: the next batch notes it.
+        """
         if table in self._listed:
             return
         with suppress(OSError):
