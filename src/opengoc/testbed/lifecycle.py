@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from opengoc.testbed.diagnosis import TOO_MANY_ENDS, explain, failing_daemon, la
 from opengoc.testbed.files import write_atomically
 from opengoc.testbed.installation import write_installation
 from opengoc.testbed.layout import Layout
-from opengoc.testbed.ports import Ports, load_or_choose, require_free
+from opengoc.testbed.ports import Ports, load_or_choose, reserved
 from opengoc.testbed.processes import marked_processes, process
 from opengoc.testbed.sandbox import HOME_VARIABLE
 from opengoc.testbed.services import Services, ask
@@ -76,7 +77,7 @@ def up(home: Path, root: Path, progress: Progress) -> Up:
     """
     began = time.monotonic()
     layout = Layout(home.resolve())
-    with hold(layout.home, "testbed-up"):
+    with hold(layout.home, "testbed-up"), ExitStack() as held:
         started = supervisor_status(layout) is None
         if started:
             progress("write configuration and tokens", 0, 3)
@@ -86,8 +87,7 @@ def up(home: Path, root: Path, progress: Progress) -> Up:
             for delay in layout.delays.iterdir():
                 delay.unlink()
             write_atomically(layout.root, f"{root}\n")
-            ports = load_or_choose(layout.ports)
-            require_free(ports.all(), layout.ports)
+            ports = held.enter_context(reserved(layout.ports))
             write_configuration(layout, ports)
             make_keys(layout)
             make_tokens(layout, root, tokens_of(layout))

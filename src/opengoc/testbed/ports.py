@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,13 +42,31 @@ def load_or_choose(path: Path) -> Ports:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        ports = _choose()
-        write_atomically(path, json.dumps(asdict(ports), indent=2) + "\n")
-        return ports
+        with ExitStack() as held:
+            return _chosen(path, held)
     return Ports(**{**kept, "slurmds": tuple(kept["slurmds"])})
 
 
-def require_free(ports: Iterable[int], kept_in: Path) -> None:
+@contextmanager
+def reserved(path: Path) -> Iterator[Ports]:
+    """The ports of ``load_or_choose``, which no other testbed chooses before their daemons listen.
+
+    Raises Temporary when somebody else listens on one of the ports.
+    """
+    with ExitStack() as held:
+        if path.exists():
+            ports = load_or_choose(path)
+            _require_free(ports.all(), path)
+            for port in ports.all():
+                # A connection of the last run may linger on it: whoever chooses sees that as well.
+                with suppress(OSError):
+                    held.enter_context(_held(port))
+        else:
+            ports = _chosen(path, held)
+        yield ports
+
+
+def _require_free(ports: Iterable[int], kept_in: Path) -> None:
     """Raises Temporary when somebody else listens on one of the ports."""
     taken = [port for port in ports if not is_free(port)]
     if taken:
@@ -58,16 +77,36 @@ def require_free(ports: Iterable[int], kept_in: Path) -> None:
         )
 
 
-def _choose() -> Ports:
+def _chosen(path: Path, held: ExitStack) -> Ports:
+    """Free ports, kept in ``path``, and each ``held``."""
     chosen: set[int] = set()
     while len(chosen) < 4 + len(SLURM_NODES):
         port = secrets.choice(_RANGE)
-        if is_free(port):
+        with suppress(OSError):
+            held.enter_context(_held(port))
             chosen.add(port)
     pool, factory, site_condor, slurmctld, *slurmds = sorted(chosen)
-    return Ports(
+    ports = Ports(
         pool=pool, factory=factory, site_condor=site_condor, slurmctld=slurmctld, slurmds=tuple(slurmds)
     )
+    write_atomically(path, json.dumps(asdict(ports), indent=2) + "\n")
+    return ports
+
+
+def _held(port: int) -> socket.socket:
+    """The port of 127.0.0.1, taken by a socket that does not listen. Raises OSError when it is not free.
+
+    A daemon may listen there all the same, another call of this cannot take it: the option that lets two
+    share a port until one listens is set after the port was taken alone.
+    """
+    place = socket.socket()
+    try:
+        place.bind(("127.0.0.1", port))
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError:
+        place.close()
+        raise
+    return place
 
 
 def is_free(port: int) -> bool:
